@@ -1,0 +1,48 @@
+"""Errors whose message is meant for the person at the keyboard.
+
+Every failure that a user can cause is one of these classes. The message names what was given,
+what was expected and what to do; the command line prints it without a traceback and ends with
+``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RondoError(Exception):
+    """Base class of all errors that Rondo raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(RondoError):
+    """What was asked makes no sense: an unknown name, options that exclude each other."""
+
+    exit_code = 2
+
+
+class DataError(RondoError):
+    """A file of the user's cannot be used: missing, empty, damaged, wrongly encoded, too short."""
+
+
+class ModelError(RondoError):
+    """A model folder cannot be used: incomplete, damaged, made by a newer version, unsafe."""
+
+
+class CellError(RondoError):
+    """A cell's equations use something that the cell language does not have."""
+
+
+class TrainingError(RondoError):
+    """Training cannot go on, for instance because the loss is no longer finite."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: a known name like ``word``, or all of them if none is near."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""
