@@ -1,0 +1,1 @@
+"""The topologies, and the folder a trained model lives in."""

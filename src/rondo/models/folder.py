@@ -1,0 +1,167 @@
+"""A model on disk is a folder: what it is (`config.json`), its weights, and what goes with them.
+
+    config.json         format, version of Rondo, task, sizes, the cell's graph, resolved options
+    model.safetensors   the weights; config.json holds their SHA-256, so that damage and a mixture
+                        of two models are noticed
+    README.md log.jsonl report.html, vocabulary files, checkpoint.safetensors
+
+Nothing in the folder is pickled and reading it runs no code from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+import rondo
+from rondo import storage
+from rondo.errors import ModelError, UsageError
+
+FORMAT = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+LOG = "log.jsonl"
+REPORT = "report.html"
+CHECKPOINT = "checkpoint.safetensors"
+
+_DIGEST = "weights_sha256"
+
+
+def save_model(folder: Path | str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write ``config.json`` and ``model.safetensors``; a full disk leaves an older pair untouched."""
+    folder = Path(folder)
+    weights = storage.tensor_bytes(tensors)
+    digest = hashlib.sha256(weights).hexdigest()
+    head = {"format": FORMAT, "rondo": rondo.__version__, **config, _DIGEST: digest}
+    storage.write_together({folder / WEIGHTS: weights, folder / CONFIG: storage.json_bytes(head)})
+
+
+def read_model(folder: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the weights of a model folder, or an error that says what is wrong with it."""
+    folder = Path(folder)
+    config = read_config(folder)
+    path = folder / WEIGHTS
+    data = storage.read_bytes(path)
+    tensors = storage.parse_tensors(path, data)
+    digest = config.get(_DIGEST)
+    if digest is not None and digest != hashlib.sha256(data).hexdigest():
+        raise ModelError(
+            f"{path} does not belong to {folder / CONFIG}: the checksum differs. Either the file is damaged, "
+            "or writing the model was interrupted; copy it again, or train with --resume to write it again."
+        )
+    return config, tensors
+
+
+def read_config(folder: Path | str) -> dict[str, Any]:
+    """The configuration of a model folder; checks all of the folder except what is in the weights."""
+    folder = Path(folder)
+    if not folder.exists():
+        raise ModelError(f"there is no model at {folder}: the folder does not exist")
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is a file; a model is a folder with {CONFIG} and {WEIGHTS}")
+    _require_complete(folder)
+    path = folder / CONFIG
+    config = storage.read_json(path)
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int) or "rondo" not in config:
+        raise ModelError(f"{path} is not the configuration of a Rondo model: it has no 'format' and 'rondo'")
+    if config["format"] > FORMAT:
+        raise ModelError(
+            f"{folder} was made by Rondo {config['rondo']} in format {config['format']}; this is Rondo "
+            f"{rondo.__version__}, which reads formats up to {FORMAT}. Install a newer version: "
+            "pip install --upgrade rondo"
+        )
+    if config["format"] < 1:
+        raise ModelError(f"{path} is damaged: format {config['format']} does not exist")
+    return config
+
+
+def _require_complete(folder: Path) -> None:
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if not missing:
+        return
+    message = f"{folder} is not a complete model: {' and '.join(missing)} missing"
+    pickles = storage.pickles_in(folder)
+    if (folder / CHECKPOINT).is_file():
+        message += ". Training was interrupted; the same command with --resume continues it"
+    elif pickles:
+        message += f". {pickles[0]} is a pickle, which Rondo does not open: it could run any code"
+    raise ModelError(message)
+
+
+# ------------------------------------------------------------------------------------- output folders
+
+
+def check_output_folder(folder: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Refuse an output folder that holds something which training must not touch. Changes nothing.
+
+    A folder that is missing or empty is fine. One that Rondo wrote needs ``resume`` (which starts from
+    the beginning where there is no checkpoint yet) or ``overwrite``. Anything else is never written into.
+    """
+    folder = Path(folder)
+    if resume and overwrite:
+        raise UsageError("--resume continues what is there and --overwrite discards it: give one of them")
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; --out needs a folder")
+    try:
+        if not folder.exists() or not any(folder.iterdir()):
+            return folder
+    except OSError as error:
+        raise UsageError(f"cannot look into {folder}: {error.strerror or error}") from error
+    if not is_rondo_folder(folder):
+        raise UsageError(
+            f"{folder} holds something other than a Rondo model; give an empty or a new folder with --out"
+        )
+    if not resume and not overwrite:
+        what = "a model" if (folder / WEIGHTS).is_file() else "a training that was not finished"
+        raise UsageError(
+            f"{folder} already holds {what}: --resume continues it, --overwrite discards it, "
+            "and another --out keeps both"
+        )
+    return folder
+
+
+def prepare_output_folder(folder: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Check ``folder``, create it, and mark it as Rondo's with the first line of its log.
+
+    With ``overwrite`` what an earlier training left is removed here, so call this when the data has been
+    read and found good. Of several processes only the main one does anything.
+    """
+    folder = Path(folder)
+    if not storage.is_main_process():
+        return folder
+    check_output_folder(folder, resume=resume, overwrite=overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        storage.remove_temporaries(folder)
+        if overwrite:
+            for name in (CHECKPOINT, CONFIG, WEIGHTS, CARD, REPORT, LOG):
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage.write_error(folder, error) from error
+    if not (folder / LOG).exists():
+        line = json.dumps({"event": "created", "format": FORMAT, "rondo": rondo.__version__})
+        storage.write_text(folder / LOG, line + "\n")
+    return folder
+
+
+def is_rondo_folder(folder: Path | str) -> bool:
+    """Whether Rondo wrote this folder: its log or its configuration says so."""
+    folder = Path(folder)
+    return _says_rondo(folder / LOG, first_line=True) or _says_rondo(folder / CONFIG, first_line=False)
+
+
+def _says_rondo(path: Path, *, first_line: bool) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        data = path.read_bytes()
+        value = json.loads(data.split(b"\n", 1)[0] if first_line else data)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and "rondo" in value
