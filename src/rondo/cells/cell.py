@@ -1,0 +1,171 @@
+"""`Cell`: one step of a recurrent network, known by its equations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from torch import Generator, Tensor
+
+from rondo.cells import initialise
+from rondo.cells.initialise import Initialisation
+from rondo.cells.replay import replayed
+from rondo.cells.torch_algebra import TorchAlgebra
+from rondo.errors import UsageError, nearest
+from rondo.ir import Graph, Parameter, State, activate, trace
+from rondo.ir.serialize import from_json, to_json
+
+Step = Callable[[Tensor, State], State]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The equations of a cell with everything that follows from them.
+
+    ``function`` is ``f(x, *state, **options) -> State``; ``graph`` its trace. Made by `cell`,
+    found by `get_cell`, or read from a saved model by `Cell.from_json`.
+    """
+
+    name: str
+    function: Callable[..., State]
+    graph: Graph
+    initialisation: Initialisation = field(default_factory=Initialisation)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    documentation: str = ""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The stored arrays, in order of their first use in the equations."""
+        return self.graph.parameters
+
+    @property
+    def state_parts(self) -> tuple[str, ...]:
+        """Names of the state parts, in the order of the function's arguments."""
+        return tuple(self.graph.leaves("state"))
+
+    @property
+    def state_widths(self) -> dict[str, str]:
+        """The symbolic width of each state part; ``h`` is the output."""
+        return {name: self.graph.nodes[index].width for name, index in self.graph.leaves("state").items()}
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether the cell needs a projection size besides the hidden size."""
+        return any("projection" in (p.rows, p.columns) for p in self.parameters)
+
+    @property
+    def has_recurrent_product(self) -> bool:
+        """Whether the state enters a product with a learned matrix (else it is a scan)."""
+        return any(p.name == "weight_hh" for p in self.parameters)
+
+    def traced(self, *, bias: bool = True, recurrent_dropout: bool = False) -> Graph:
+        """The graph without biases, or with a mask before each recurrent product."""
+        return trace(
+            self.function, _function_options(self), bias=bias, recurrent_dropout=recurrent_dropout,
+            parts=self.state_parts,
+        )  # fmt: skip
+
+    def with_options(self, **options: Any) -> Cell:
+        """The cell with other values of its keyword-only options."""
+        known = _options_of(self.function)
+        for name in options:
+            if name not in known:
+                has = nearest(name, known) if known else "; it has none"
+                raise UsageError(f"cell '{self.name}' has no option '{name}'{has}")
+        merged = {**known, **self.options, **options}
+        for name, value in merged.items():
+            if type(value) is not type(known[name]) and not (isinstance(known[name], float) and type(value) is int):
+                raise UsageError(f"cell '{self.name}': {name} = {value!r}, expected something like {known[name]!r}")
+        graph = trace(self.function, merged)
+        return Cell(self.name, self.function, graph, self.initialisation, merged, self.documentation)
+
+    def bind(
+        self,
+        weights: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+        *,
+        masks: Mapping[str, Tensor] | None = None,
+    ) -> Step:
+        """The step as a function of ``x`` (batch, input) and the state, with the weights put in."""
+        algebra = TorchAlgebra(self.parameters, weights, sizes, masks=masks)
+        options = _function_options(self)
+
+        def step(x: Tensor, state: State) -> State:
+            with activate(algebra):
+                return self.function(x, *(getattr(state, part) for part in self.state_parts), **options)
+
+        return step
+
+    def initialise(
+        self,
+        weights: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+        *,
+        scheme: str | None = None,
+        forget_bias: float | None = None,
+        chrono: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        """Fill ``weights`` in place; what is not given follows the cell's own `Initialisation`."""
+        chosen = self.initialisation.replaced(scheme=scheme, forget_bias=forget_bias, chrono=chrono)
+        initialise.fill(self.name, self.parameters, weights, sizes, chosen, generator)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a saved model keeps of the cell: graph and initialisation, no code."""
+        return {
+            "name": self.name, "options": dict(self.options), "graph": to_json(self.graph),
+            "initialisation": self.initialisation.to_json(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """The cell of a saved model, run from its graph: no file of the user's is needed."""
+        graph = from_json(data["graph"])
+        initialisation = Initialisation.from_json(data.get("initialisation", {}))
+        return cls(str(data["name"]), replayed(graph), graph, initialisation, dict(data.get("options", {})))
+
+
+@overload
+def cell(function: Callable[..., State], /) -> Cell: ...
+@overload
+def cell(
+    *, keep: str | None = ..., write: str | None = ..., init: str = ..., forget_bias: float | None = ...
+) -> Callable[[Callable[..., State]], Cell]: ...
+def cell(
+    function: Callable[..., State] | None = None,
+    *,
+    keep: str | None = None,
+    write: str | None = None,
+    init: str = "uniform",
+    forget_bias: float | None = None,
+) -> Any:
+    """Make a cell of a function ``f(x, h, ..., *, options) -> State(h=..., ...)``.
+
+    The function is traced at once; what the cell language does not have is refused with file,
+    line and op. ``keep`` names the gate that keeps the state when it is 1 (``"-z"`` for one that
+    keeps it when it is 0), ``write`` an input gate beside it; ``init`` and ``forget_bias`` are the
+    cell's own defaults, see `rondo.cells.initialise`.
+    """
+
+    def made(function: Callable[..., State]) -> Cell:
+        options = _options_of(function)
+        graph = trace(function, options)
+        own = Initialisation(scheme=init, forget_bias=forget_bias, keep=keep, write=write)
+        return Cell(function.__name__, function, graph, own, options, inspect.getdoc(function) or "")
+
+    return made if function is None else made(function)
+
+
+def _options_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only arguments of a cell's function with their defaults."""
+    keyword_only = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for parameter in keyword_only:
+        if parameter.default is parameter.empty:
+            raise UsageError(f"option '{parameter.name}' of cell '{function.__name__}' needs a default value")
+    return {parameter.name: parameter.default for parameter in keyword_only}
+
+
+def _function_options(cell: Cell) -> dict[str, Any]:
+    return {name: cell.options[name] for name in _options_of(cell.function)}

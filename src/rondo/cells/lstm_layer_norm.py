@@ -1,0 +1,29 @@
+"""LSTM with layer normalisation in every step.
+
+Ba et al. 2016, "Layer Normalization" (arXiv 1607.06450), equations 20 to 22: the products with
+the state and with the input are normalised apart, each with a gain, and the cell state before the
+output. Each gate is normalised by itself over the hidden units, not the four together as in some
+implementations; the input and recurrent parts share one bias.
+"""
+
+from rondo.cells.cell import cell
+from rondo.cells.language import layer_norm, project, recur, sigmoid, tanh, vector
+from rondo.ir import State
+
+
+def gate(name, x, h, init=0.0):
+    """The pre-activation of a gate: two normalised products and a bias."""
+    from_input = layer_norm(f"x_{name}", project(name, x, bias=False))
+    from_state = layer_norm(f"h_{name}", recur(name, h, bias=False))
+    return from_input + from_state + vector(f"b_{name}", init=init)
+
+
+@cell(init="orthogonal")
+def lstm_layer_norm(x, h, c):
+    """LSTM with layer normalisation in every step (Ba et al. 2016); the forget bias starts at 1."""
+    i = sigmoid(gate("i", x, h))
+    f = sigmoid(gate("f", x, h, init=1.0))
+    g = tanh(gate("g", x, h))
+    o = sigmoid(gate("o", x, h))
+    c = f * c + i * g
+    return State(h=o * tanh(layer_norm("c", c, shift=True)), c=c)

@@ -1,0 +1,17 @@
+"""Update gate network: a simple network and one gate that keeps the state.
+
+Collins et al. 2017, "Capacity and Trainability in Recurrent Neural Networks" (arXiv 1611.09913),
+section 1.1. The gate's bias starts at 1, as there. Not `mgu`, whose gate also resets.
+"""
+
+from rondo.cells.cell import cell
+from rondo.cells.language import affine, sigmoid, tanh
+from rondo.ir import State
+
+
+@cell(keep="g", init="orthogonal", forget_bias=1.0)
+def ugrnn(x, h):
+    """Update gate network (Collins et al. 2017)."""
+    n = tanh(affine("n", x, h))  # candidate
+    g = sigmoid(affine("g", x, h))  # 1 keeps h
+    return State(h=g * h + (1 - g) * n)

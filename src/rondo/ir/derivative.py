@@ -1,0 +1,104 @@
+"""Reverse differentiation of a cell's graph: backpropagation through time is the derived cell.
+
+From a graph of one step come two graphs. ``forward`` is the step itself, with further outputs:
+the residuals, values that the backward step needs. ``backward`` takes the residuals, the step's
+own leaves (x, state, masks, vectors) and the gradients of the new state, and gives the gradients
+of x, of the old state, and of each block of each parameter for this step. Run from the last step
+to the first, with parameter gradients added up, it is backpropagation through time (Werbos 1990,
+"Backpropagation through time: what it does and how to do it").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rondo.errors import CellError
+from rondo.ir.build import Builder, Value
+from rondo.ir.graph import Graph, Node
+from rondo.ir.ops import OPS
+from rondo.ir.passes import reachable, renumbered
+from rondo.ir.verify import verify
+
+_GIVEN = ("input", "state", "mask", "vector", "const")
+"""Leaves that are there again when the step runs backward: they need no residual."""
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """The step with residuals, and the step of backpropagation. See the module's text."""
+
+    forward: Graph
+    backward: Graph
+    residuals: tuple[str, ...]
+
+
+def differentiate(graph: Graph) -> Derivative:
+    """Derive a verified cell graph. Gradients are keyed ``x``, ``h``, ``weight_ih.r``, ``p_i.p_i``."""
+    return _split(graph, _joint(graph))
+
+
+def _joint(graph: Graph) -> Graph:
+    """The forward nodes, and behind them the gradient nodes that use them, as one graph."""
+    builder = Builder.continuing(graph)
+    gradients: dict[int, Value] = {}
+    ends: dict[str, Value] = {}
+
+    def add(index: int, gradient: Value) -> None:
+        gradient = builder.fitted(gradient, graph.nodes[index])
+        gradients[index] = gradients[index] + gradient if index in gradients else gradient
+
+    for name, index in graph.outputs.items():
+        add(index, builder.leaf("grad", graph.nodes[index].width, name=name))
+    for index in sorted(gradients.keys() | reachable(graph, graph.outputs.values()), reverse=True):
+        if index not in gradients:
+            continue
+        node, gradient = graph.nodes[index], gradients[index]
+        derive = OPS[node.op].derive
+        if derive is not None:
+            args = [builder.value(arg) for arg in node.args]
+            for arg, part in zip(node.args, derive(builder.value(index), *args, gradient), strict=True):
+                if part is not None and graph.nodes[arg].op != "const":
+                    add(arg, builder.lift(part))
+        if end := _end(builder, node, gradient):
+            key = f"{node['parameter']}.{node['block']}"
+            if key in ends:
+                raise CellError(f"{key} is used twice; its gradient would need a sum of two products")
+            ends[key] = end
+    leaves = {**graph.leaves("input"), **graph.leaves("state")}
+    inputs = {name: gradients.get(index) or _zero(builder, graph.nodes[index]) for name, index in leaves.items()}
+    return builder.graph(inputs | ends)
+
+
+def _end(builder: Builder, node: Node, gradient: Value) -> Value | None:
+    """What this node contributes to the gradient of the parameter it uses, if it uses one."""
+    if node.op in ("product", "product_t"):
+        left, right = gradient.index, node.args[0]
+        if node.op == "product_t":
+            left, right = right, left
+        return builder.append(Node("outer", (left, right), builder.nodes[right].width, False))
+    if node.op in ("bias", "vector"):
+        if not gradient.node.batched:
+            return gradient
+        return builder.append(Node("sum_batch", (gradient.index,), node.width, False))
+    return None
+
+
+def _zero(builder: Builder, leaf: Node) -> Value:
+    """The gradient of a leaf that the new state does not depend on."""
+    return builder.append(Node("broadcast", (builder.const(0.0).index,), leaf.width, False))
+
+
+def _split(graph: Graph, joint: Graph) -> Derivative:
+    """Cut the joint graph where backward nodes use forward values: those are the residuals."""
+    size = len(graph.nodes)
+    live = reachable(joint, joint.outputs.values())
+    used = {arg for index in live if index >= size for arg in joint.nodes[index].args if arg < size}
+    kept = sorted(arg for arg in used if joint.nodes[arg].op not in _GIVEN)
+    residuals = {index: f"s{number}" for number, index in enumerate(kept)}
+    leaves = {
+        index: Node("residual", (), joint.nodes[index].width, joint.nodes[index].batched, (("name", name),))
+        for index, name in residuals.items()
+    }
+    needed = {index for index in live if index >= size or index in used}
+    forward = replace(graph, outputs={**graph.outputs, **{name: index for index, name in residuals.items()}})
+    return Derivative(verify(forward), verify(renumbered(joint, sorted(needed), leaves)), tuple(residuals.values()))

@@ -1,0 +1,45 @@
+"""Passes over graphs. Each returns a new graph that has been verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from rondo.ir.graph import Graph, Node
+from rondo.ir.verify import verify
+
+
+def reachable(graph: Graph, roots: Iterable[int]) -> set[int]:
+    """All nodes that ``roots`` depend on, themselves included."""
+    seen: set[int] = set()
+    todo = list(roots)
+    while todo:
+        index = todo.pop()
+        if index not in seen:
+            seen.add(index)
+            todo.extend(graph.nodes[index].args)
+    return seen
+
+
+def simplify(graph: Graph) -> Graph:
+    """Without nodes that no output needs. Leaves of the state and the input stay: they are the interface.
+
+    Names whose node goes away go with it. (Equal nodes and constants are already folded by the builder.)
+    """
+    interface = [i for i, node in enumerate(graph.nodes) if node.op in ("input", "state")]
+    return verify(renumbered(graph, sorted(reachable(graph, graph.outputs.values()) | set(interface))))
+
+
+def renumbered(graph: Graph, keep: list[int], replaced: Mapping[int, Node] | None = None) -> Graph:
+    """The graph of the nodes ``keep``, in that order; ``replaced`` puts other nodes in place of some."""
+    number = {old: new for new, old in enumerate(keep)}
+    nodes = []
+    for old in keep:
+        node = (replaced or {}).get(old, graph.nodes[old])
+        nodes.append(replace(node, args=tuple(number[arg] for arg in node.args)))
+    return Graph(
+        tuple(nodes),
+        {name: number[index] for name, index in graph.outputs.items() if index in number},
+        graph.parameters,
+        {name: number[index] for name, index in graph.names.items() if index in number},
+    )
