@@ -1,0 +1,1 @@
+"""What a model is held against: metrics, intervals, and the baselines a sceptic would ask for."""
