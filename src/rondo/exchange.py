@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from rondo.cells import registry
 from rondo.errors import UsageError, nearest
 
 __all__ = ["from_keras", "from_onnx", "onnx_operator", "to_keras", "to_onnx"]
@@ -41,26 +42,33 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """How two systems store one and the same cell."""
+    """How the other systems store a cell of Rondo's, their gates called by Rondo's names."""
 
-    gates: tuple[str, ...]  # rows of weight_ih and weight_hh, in Rondo's order
-    keras: tuple[str, ...] | None  # the same gates in Keras' order of columns; None: Keras has no such layer
+    cell: str
+    keras: tuple[str, ...] | None  # gates in Keras' order of columns; None: Keras has no such layer
     keras_biases: int  # 1: only their sum is stored; 2: both, as the rows of one array
-    onnx: tuple[str, ...]  # in the ONNX operator's order of rows
-    operator: str
+    operator: str  # of ONNX
+    onnx: tuple[str, ...]  # gates in that operator's order of rows
     attributes: tuple[tuple[str, int], ...] = ()
     peepholes: tuple[str, ...] = ()  # learned vectors, in the order of the operator's input P
 
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates in Rondo's order of rows, which is that of the cell's equations."""
+        return next(p.blocks for p in registry[self.cell].parameters if p.name == "weight_ih")
 
-_RNN, _LSTM, _GRU = ("h",), ("i", "f", "g", "o"), ("r", "z", "n")
-_IOFC, _ZRH = ("i", "o", "f", "g"), ("z", "r", "n")
+
+_H, _IFCO, _IOFC, _ZRH = ("h",), ("i", "f", "g", "o"), ("i", "o", "f", "g"), ("z", "r", "n")
 
 LAYOUTS = {
-    "rnn": Layout(_RNN, _RNN, 1, _RNN, "RNN"),
-    "lstm": Layout(_LSTM, _LSTM, 1, _IOFC, "LSTM"),
-    "lstm_peephole": Layout(_LSTM, None, 1, _IOFC, "LSTM", peepholes=("p_i", "p_o", "p_f")),
-    "gru": Layout(_GRU, _ZRH, 2, _ZRH, "GRU", (("linear_before_reset", 1),)),
-    "gru_reset_before": Layout(_GRU, _ZRH, 1, _ZRH, "GRU", (("linear_before_reset", 0),)),
+    layout.cell: layout
+    for layout in (
+        Layout("rnn", _H, 1, "RNN", _H),
+        Layout("lstm", _IFCO, 1, "LSTM", _IOFC),
+        Layout("lstm_peephole", None, 0, "LSTM", _IOFC, peepholes=("p_i", "p_o", "p_f")),
+        Layout("gru", _ZRH, 2, "GRU", _ZRH, (("linear_before_reset", 1),)),
+        Layout("gru_reset_before", _ZRH, 1, "GRU", _ZRH, (("linear_before_reset", 0),)),
+    )
 }
 
 

@@ -1,0 +1,45 @@
+"""The files that the commands of the documentation may name as a reader's own: small, made on the spot."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import textwrap
+from pathlib import Path
+
+POEMS = [
+    ("靜夜思", "李白", ["牀前看月光，疑是地上霜。", "舉頭望山月，低頭思故鄉。"]),
+    ("登鸛雀樓", "王之渙", ["白日依山盡，黃河入海流。", "欲窮千里目，更上一層樓。"]),
+    ("春曉", "孟浩然", ["春眠不覺曉，處處聞啼鳥。", "夜來風雨聲，花落知多少。"]),
+    ("鹿柴", "王維", ["空山不見人，但聞人語響。", "返景入深林，復照青苔上。"]),
+    ("早發白帝城", "李白", ["朝辭白帝彩雲間，千里江陵一日還。", "兩岸猿聲啼不住，輕舟已過萬重山。"]),
+    ("楓橋夜泊", "張繼", ["月落烏啼霜滿天，江楓漁火對愁眠。", "姑蘇城外寒山寺，夜半鐘聲到客船。"]),
+    ("出塞", "王昌齡", ["秦時明月漢時關，萬里長征人未還。", "但使龍城飛將在，不教胡馬度陰山。"]),
+    ("山行", "杜牧", ["遠上寒山石徑斜，白雲生處有人家。", "停車坐愛楓林晚，霜葉紅於二月花。"]),
+]
+
+
+def write_samples(folder: Path) -> None:
+    """`my_text.txt` (English-like text) and `poems.jsonl` (eight real poems, 200 of random characters)."""
+    (folder / "my_text.txt").write_text(
+        inspect.getsource(textwrap) + inspect.getsource(random), encoding="utf-8"
+    )
+    with (folder / "poems.jsonl").open("w", encoding="utf-8") as file:
+        for title, author, paragraphs in [*POEMS, *_random_poems(200)]:
+            poem = {"title": title, "author": author, "paragraphs": paragraphs}
+            file.write(json.dumps(poem, ensure_ascii=False) + "\n")
+
+
+def _random_poems(count: int) -> list[tuple[str, str, list[str]]]:
+    characters = sorted({c for _, _, paragraphs in POEMS for c in "".join(paragraphs) if c not in "，。"})
+    choice = random.Random(0)
+
+    def line(width: int) -> str:
+        return "".join(choice.choices(characters, k=width))
+
+    return [
+        (f"無題{n}", "無名", [f"{line(width)}，{line(width)}。" for _ in range(2)])
+        for n in range(count)
+        for width in [5 + 2 * (n % 2)]
+    ]
