@@ -1,0 +1,50 @@
+"""Which backend runs a layer, and why not another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rondo.backends.base import Backend, Request
+from rondo.backends.reference import ReferenceBackend
+from rondo.backends.vendor import VendorBackend
+from rondo.errors import UsageError, nearest
+
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (VendorBackend(), ReferenceBackend())}
+"""All backends by name, the fastest first. The last one refuses nothing."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend that runs, and the reason for each that does not."""
+
+    backend: Backend
+    asked: str
+    reasons: dict[str, str]
+
+    def explain(self) -> str:
+        """A line for each backend: whether it runs, and why or why not."""
+        width = max(map(len, BACKENDS))
+        why = "the fastest that can" if self.asked == "auto" else "asked for"
+        lines = [f"{self.backend.name:{width}}  runs, {why}: {self.backend.summary}"]
+        lines += [f"{name:{width}}  does not run: {reason}" for name, reason in self.reasons.items()]
+        return "\n".join(lines)
+
+
+def choose(request: Request, backend: str = "auto") -> Choice:
+    """The backend for a request: the named one, or with ``"auto"`` the fastest that can.
+
+    Raises `UsageError` when the named one does not exist or refuses; nothing else is taken in its place.
+    """
+    if backend != "auto" and backend not in BACKENDS:
+        raise UsageError(f"unknown backend '{backend}'{nearest(backend, ['auto', *BACKENDS])}")
+    refusals = {name: known.refuses(request) for name, known in BACKENDS.items()}
+    if backend != "auto" and (refusal := refusals[backend]) is not None:
+        raise UsageError(f"backend '{backend}' cannot run this layer: {refusal}. Use backend='auto'.")
+    able = [name for name, refusal in refusals.items() if refusal is None]
+    picked = able[0] if backend == "auto" else backend
+    reasons = {}
+    for name, refusal in refusals.items():
+        if name != picked:
+            slower = f"'{picked}' is faster" if backend == "auto" else f"'{picked}' was asked for"
+            reasons[name] = refusal or f"it could, but {slower}"
+    return Choice(BACKENDS[picked], backend, reasons)

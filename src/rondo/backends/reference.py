@@ -1,0 +1,126 @@
+"""The reference: an eager loop over time. It defines what every other backend must compute.
+
+It runs any cell, dtype and device, and can be differentiated as often as one likes. A step beyond the
+end of a sequence is not computed at all, rather than computed and thrown away: nothing that stands in
+the padding, NaN included, can reach a value or a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from rondo.backends.base import Request, Weights, sizes_of
+from rondo.cells import Cell, State
+
+
+class ReferenceBackend:
+    """One call of the cell's equations a time step."""
+
+    name = "reference"
+    summary = "a loop over time in eager torch: every cell, every option, derivatives of any order"
+
+    def refuses(self, request: Request) -> str | None:
+        """Nothing is refused: the reference is the definition."""
+        return None
+
+    def unroll(
+        self,
+        cell: Cell,
+        weights: Weights,
+        x: Tensor,
+        state: State,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: State | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+        zoneout: Mapping[str, Tensor | float] | None = None,
+        reverse: bool = False,
+    ) -> tuple[Tensor, State]:
+        """See `Backend.unroll`."""
+        B, T, _ = x.shape
+        masks, zoneout = dict(masks or {}), dict(zoneout or {})
+        cuts = None if reset is None else _cuts(reset, lengths, reverse)
+        running = [B] * T
+        order = None
+        if lengths is not None:
+            # Longest first: the sequences still running at a step are then the first rows.
+            order = torch.argsort(lengths, descending=True, stable=True)
+            running = (lengths[None, :] > torch.arange(T)[:, None]).sum(1).tolist()
+            order = order.to(x.device)
+            x, state = x[order], state.select(order)
+            cuts = None if cuts is None else cuts[order]
+            initial = None if initial is None else initial.select(order)
+            masks = {name: mask[order] for name, mask in masks.items()}
+            zoneout = {part: z[order] if isinstance(z, Tensor) else z for part, z in zoneout.items()}
+        cut_at = [False] * T if cuts is None else cuts.any(0).tolist()
+
+        sizes = sizes_of(cell, weights, x, state)
+        step, rows = cell.bind(weights, sizes, masks=masks), B
+        inputs = x.unbind(1)
+        outputs: list[Tensor] = [x] * T
+        for t in reversed(range(T)) if reverse else range(T):
+            n = running[t]
+            if n == 0:
+                outputs[t] = torch.zeros_like(state.h)
+                continue
+            before = state if n == B else state.select(slice(n))
+            if cuts is not None and cut_at[t]:
+                before = _restart(before, cuts[:n, t], None if initial is None else initial.select(slice(n)))
+            if masks and n != rows:
+                step, rows = cell.bind(weights, sizes, masks={k: mask[:n] for k, mask in masks.items()}), n
+            after = step(inputs[t][:n], before)
+            if zoneout:
+                after = _keep(before, after, {p: _at(z, n, t) for p, z in zoneout.items()})
+            state = after if n == B else _join(after, state.select(slice(n, None)))
+            outputs[t] = after.h if n == B else torch.cat([after.h, torch.zeros_like(state.h[n:])])
+
+        # Stacked along time first: the memory then lies as torch's own layers lay it.
+        sequence = torch.stack(outputs).transpose(0, 1) if T else state.h.new_zeros(B, 0, state.h.shape[1])
+        if order is not None:
+            back = torch.argsort(order)
+            sequence, state = sequence[back], state.select(back)
+        return sequence, state
+
+
+def _cuts(reset: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
+    """Where the state is replaced before a step; backwards in time, that is where a sequence was left."""
+    if not reverse:
+        return reset
+    cuts = torch.zeros_like(reset)
+    cuts[:, :-1] = reset[:, 1:]
+    if lengths is not None:
+        inside = torch.arange(1, reset.shape[1] + 1)[None, :] < lengths[:, None]
+        cuts = cuts & inside.to(cuts.device)
+    return cuts
+
+
+def _restart(state: State, mask: Tensor, initial: State | None) -> State:
+    parts = {}
+    for name, value in state.parts().items():
+        fresh = torch.zeros_like(value) if initial is None else initial.parts()[name]
+        parts[name] = torch.where(mask[:, None], fresh, value)
+    return State(**parts)
+
+
+def _at(z: Tensor | float, n: int, t: int) -> Tensor | float:
+    return z[:n, t] if isinstance(z, Tensor) else z
+
+
+def _keep(before: State, after: State, zoneout: Mapping[str, Tensor | float]) -> State:
+    parts = after.parts()
+    for name, z in zoneout.items():
+        former = before.parts()[name]
+        if isinstance(z, Tensor):
+            parts[name] = torch.where(z, former, parts[name])
+        else:
+            parts[name] = z * former + (1 - z) * parts[name]
+    return State(**parts)
+
+
+def _join(first: State, second: State) -> State:
+    rest = second.parts()
+    return State(**{name: torch.cat([value, rest[name]]) for name, value in first.parts().items()})

@@ -1,0 +1,191 @@
+"""torch's own fused layers, for the cells that are provably theirs.
+
+The proof is a comparison of graphs: a cell qualifies when its traced equations and the layout of its
+arrays are those of the registry's `rnn`, `lstm`, `lstm_projected` or `gru`, which the tests hold equal
+to torch's. What a cell is called plays no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import _VF, Tensor
+
+from rondo.backends.base import Request, Weights
+from rondo.backends.matching import same_function
+from rondo.cells import Cell, State, get_cell
+
+_ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+"""The order in which torch's functions take the arrays of a layer."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One of torch's layers: the cell it runs, what runs it, and torch's name for it in cuDNN's terms."""
+
+    cell: str
+    options: tuple[tuple[str, Any], ...]
+    function: Callable[..., tuple[Tensor, ...]]
+    mode: str
+
+
+_LAYERS = (
+    _Layer("rnn", (("nonlinearity", "tanh"),), _VF.rnn_tanh, "RNN_TANH"),
+    _Layer("rnn", (("nonlinearity", "relu"),), _VF.rnn_relu, "RNN_RELU"),
+    _Layer("lstm", (), _VF.lstm, "LSTM"),
+    _Layer("lstm_projected", (), _VF.lstm, "LSTM"),
+    _Layer("gru", (), _VF.gru, "GRU"),
+)
+
+_found: WeakKeyDictionary[Cell, _Layer | None] = WeakKeyDictionary()
+
+
+@lru_cache(maxsize=len(_LAYERS))
+def _registered(layer: _Layer) -> Cell:
+    return get_cell(layer.cell, **dict(layer.options))
+
+
+def torch_layer(cell: Cell) -> _Layer | None:
+    """The layer of torch's that computes exactly this cell, or None."""
+    if cell not in _found:
+        matches = (layer for layer in _LAYERS if same_function(cell, _registered(layer)))
+        _found[cell] = next(matches, None)
+    return _found[cell]
+
+
+class VendorBackend:
+    """Calls the function behind ``torch.nn.RNN``, ``LSTM`` and ``GRU``; lengths go through packing."""
+
+    name = "vendor"
+    summary = "torch's own fused layer (for second derivatives take 'reference')"
+
+    def refuses(self, request: Request) -> str | None:
+        """Refuses cells that torch does not have, and what its layers cannot do inside the time loop."""
+        if torch_layer(request.cell) is None:
+            return f"the equations of '{request.cell.name}' are not those of a layer of torch's"
+        inside = {
+            "reset marks": request.reset,
+            "recurrent dropout": request.recurrent_dropout,
+            "zoneout": request.zoneout,
+        }
+        wanted = [what for what, asked in inside.items() if asked]
+        return f"torch's layers cannot do {' and '.join(wanted)}" if wanted else None
+
+    def unroll(
+        self,
+        cell: Cell,
+        weights: Weights,
+        x: Tensor,
+        state: State,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: State | None = None,
+        masks: Mapping[str, Tensor] | None = None,
+        zoneout: Mapping[str, Tensor | float] | None = None,
+        reverse: bool = False,
+    ) -> tuple[Tensor, State]:
+        """See `Backend.unroll`; reset, masks and zoneout are refused beforehand."""
+        if reset is not None or masks or zoneout:
+            raise ValueError("the vendor backend was called with what it refuses")
+        if reverse:
+            x = reversed_in_time(x, lengths)
+        sequence, states = self.unroll_stack(cell, [[weights]], x, [[state]], lengths=lengths)
+        if reverse:
+            sequence = reversed_in_time(sequence, lengths)
+        return sequence, states[0][0]
+
+    def unroll_stack(
+        self,
+        cell: Cell,
+        weights: Sequence[Sequence[Weights]],
+        x: Tensor,
+        state: Sequence[Sequence[State]],
+        *,
+        lengths: Tensor | None = None,
+        layer_dropout: float = 0.0,
+    ) -> tuple[Tensor, list[list[State]]]:
+        """See `StackBackend.unroll_stack`."""
+        layer = torch_layer(cell)
+        assert layer is not None  # refuses() was asked before
+        parts = cell.state_parts
+        directions = len(weights[0])
+        flat = [w[name] for of_layer in weights for w in of_layer for name in _ORDER if name in w]
+        given = [[s.parts()[part] for of_layer in state for s in of_layer] for part in parts]
+        hidden = [torch.stack(values) for values in given]
+        run = _Run(layer, flat, "bias_ih" in weights[0][0], len(weights), layer_dropout, directions == 2)
+
+        B, T, _ = x.shape
+        if lengths is not None and T and B and int(lengths.min()) == T:
+            lengths = None
+        if B == 0 or T == 0:
+            sequence, hidden = x.new_zeros(B, T, directions * hidden[0].shape[2]), list(hidden)
+        elif lengths is None:
+            sequence, hidden = run.padded(x, hidden)
+        else:
+            sequence, hidden = run.packed(x, hidden, lengths)
+        flat_states = [State(**dict(zip(parts, values, strict=True))) for values in _rows(hidden)]
+        return sequence, [flat_states[i : i + directions] for i in range(0, len(flat_states), directions)]
+
+
+def _rows(hidden: Iterable[Tensor]) -> Iterable[tuple[Tensor, ...]]:
+    return zip(*(part.unbind(0) for part in hidden), strict=True)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of torch's function, with what does not depend on the form of the input."""
+
+    layer: _Layer
+    weights: list[Tensor]
+    bias: bool
+    layers: int
+    dropout: float
+    bidirectional: bool
+
+    def padded(self, x: Tensor, hidden: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        result = self.layer.function(x, self._state(hidden), *self._options(), True)
+        return result[0], list(result[1:])
+
+    def packed(self, x: Tensor, hidden: list[Tensor], lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Sequences sorted by length, empty ones set aside, the rest packed; and all that undone."""
+        B, T, _ = x.shape
+        lengths, order = torch.sort(lengths, descending=True, stable=True)
+        n = int((lengths > 0).sum())
+        if n == 0:
+            directions = 2 if self.bidirectional else 1
+            return hidden[0].new_zeros(B, T, directions * hidden[0].shape[2]), hidden
+        order = order.to(x.device)
+        back = torch.argsort(order)
+        hidden = [part.index_select(1, order) for part in hidden]
+        data, sizes = torch._VF._pack_padded_sequence(x.index_select(0, order[:n]), lengths[:n], True)
+        running = [part[:, :n].contiguous() for part in hidden]
+        result = self.layer.function(data, sizes, self._state(running), *self._options())
+        sequence, _ = torch._VF._pad_packed_sequence(result[0], sizes, True, 0.0, T)
+        if n < B:
+            sequence = torch.cat([sequence, sequence.new_zeros(B - n, T, sequence.shape[2])])
+        ended = [torch.cat([new, part[:, n:]], 1) for new, part in zip(result[1:], hidden, strict=True)]
+        return sequence.index_select(0, back), [part.index_select(1, back) for part in ended]
+
+    def _state(self, hidden: list[Tensor]) -> Any:
+        return hidden if self.layer.mode == "LSTM" else hidden[0]
+
+    def _options(self) -> tuple[Any, ...]:
+        weights, bias, layers = self.weights, self.bias, self.layers
+        training = torch.is_grad_enabled() or self.dropout > 0
+        return weights, bias, layers, self.dropout, training, self.bidirectional
+
+
+def reversed_in_time(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each sequence backwards, its padding left at the end."""
+    if lengths is None:
+        return x.flip(1)
+    steps = torch.arange(x.shape[1])
+    backwards = lengths[:, None] - 1 - steps[None, :]
+    index = torch.where(backwards >= 0, backwards, steps[None, :]).to(x.device)
+    return x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2]))

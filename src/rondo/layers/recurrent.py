@@ -1,0 +1,299 @@
+"""`Recurrent`: any cell, unrolled over time, stacked, in one direction or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rondo.backends import Choice, Request, choose
+from rondo.backends.base import Weights
+from rondo.cells import Cell, State, get_cell
+from rondo.errors import UsageError
+from rondo.ir.graph import size_of
+from rondo.layers.dropout import dropped, keep_mask, probability, zoneout_masks
+from rondo.layers.masks import checked_lengths, checked_reset
+from rondo.layers.stack import Extras, unroll_stack
+from rondo.layers.state import StackState, suffix
+
+_RECURRENT = "weight_hh"
+"""The array whose products with the state recurrent dropout and weight drop are about."""
+
+
+class RecurrentOutput(NamedTuple):
+    """What a recurrent layer returns, by name."""
+
+    sequence: Tensor
+    """(B, T, output_size): the outputs of the top layer at every step; zero beyond a sequence's length."""
+    last: Tensor
+    """(B, output_size): the output after each sequence's last step (in reverse: after its first)."""
+    state: StackState
+    """The state of all layers at the end, to be given to the next call."""
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers of any cell.
+
+    ``cell`` is a name of the registry, ``"file.py:name"`` or a `Cell`; ``cell_options`` its own options.
+    Parameters are named as in ``torch.nn``: ``weight_ih_l0``, ``weight_hh_l0_reverse``.
+
+    What is dropped, in training only (rates are probabilities):
+
+    ``input_dropout``      values of x
+    ``layer_dropout``      outputs of each layer but the last, before they enter the next
+    ``locked_dropout``     input and layer dropout take one mask for all steps of a sequence
+    ``recurrent_dropout``  what enters the products with the state: one mask a sequence, the same at every
+                           step and after a reset (Gal & Ghahramani 2016)
+    ``zoneout``            each value of the state keeps its former value at a step with this probability;
+                           in evaluation the expectation is taken, so it acts there too (Krueger et al. 2016)
+    ``weight_drop``        elements of the recurrent matrix, once a call (Merity et al. 2017)
+
+    ``learned_state``      the initial state is a parameter for each layer, zeros at first
+    ``init``, ``forget_bias``, ``chrono``   see `Cell.initialise`
+    ``backend``            ``"auto"`` or the name of one; `explain` says which runs and why not another
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        projection_size: int | None = None,
+        bias: bool = True,
+        input_dropout: float = 0.0,
+        layer_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        weight_drop: float = 0.0,
+        locked_dropout: bool = False,
+        learned_state: bool = False,
+        cell_options: Mapping[str, Any] | None = None,
+        init: str | None = None,
+        forget_bias: float | None = None,
+        chrono: int | None = None,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.cell = get_cell(cell, **(cell_options or {})) if isinstance(cell, str) else cell
+        if not isinstance(cell, str) and cell_options:
+            raise UsageError("cell_options go with the name of a cell; a Cell has its options already")
+        self.input_size = _positive("input_size", input_size)
+        self.hidden_size = _positive("hidden_size", hidden_size)
+        self.layers = _positive("layers", layers)
+        self.projection_size = _projection(self.cell, projection_size)
+        self.bidirectional = bidirectional
+        self.bias = bias
+        self.input_dropout = probability("input_dropout", input_dropout)
+        self.layer_dropout = probability("layer_dropout", layer_dropout)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.zoneout = probability("zoneout", zoneout)
+        self.weight_drop = probability("weight_drop", weight_drop)
+        self.locked_dropout = locked_dropout
+        self.learned_state = learned_state
+        self.backend = backend
+        self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
+        for option in ("recurrent_dropout", "weight_drop"):
+            if getattr(self, option) and not self.cell.has_recurrent_product:
+                raise UsageError(
+                    f"{option}: cell '{self.cell.name}' has no product with its state to drop from"
+                )
+        self._choices: dict[tuple[Any, ...], Choice] = {}
+        self._initialise = partial(self.cell.initialise, scheme=init, forget_bias=forget_bias, chrono=chrono)
+        for layer, direction in self._places():
+            for p in self._stored:
+                value = torch.empty(p.shape(self._sizes(layer)), device=device, dtype=dtype)
+                self.register_parameter(p.name + suffix(layer, direction), nn.Parameter(value))
+            for part in self.cell.state_parts if learned_state else ():
+                value = torch.empty(self._width(part), device=device, dtype=dtype)
+                self.register_parameter(f"initial_{part}" + suffix(layer, direction), nn.Parameter(value))
+        self.reset_parameters()
+        self._choose(lengths=False, reset=False)  # a backend that cannot is refused now, not in training
+
+    @property
+    def directions(self) -> int:
+        """1, or 2 if bidirectional."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """The width of ``sequence`` and ``last``."""
+        return self._width("h") * self.directions
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all weights anew, as the cell and the options ``init``, ``forget_bias``, ``chrono`` say."""
+        for layer, direction in self._places():
+            with torch.no_grad():
+                weights = {p.name: self._parameter(p.name, layer, direction) for p in self._stored}
+                self._initialise(weights, self._sizes(layer), generator=generator)
+                for part in self.cell.state_parts if self.learned_state else ():
+                    self._parameter(f"initial_{part}", layer, direction).zero_()
+
+    def initial_state(self, batch_size: int) -> StackState:
+        """The state at the beginning of sequences: zeros, or what was learned."""
+        return StackState.of_layers(self._states(None, batch_size))
+
+    def forward(
+        self,
+        x: Tensor,
+        state: StackState | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> RecurrentOutput:
+        """Run over x (B, T, input_size).
+
+        ``state``    where to begin, for instance what the call before returned; default `initial_state`
+        ``lengths``  (B,): sequences end there, in any order, 0 allowed; what x holds beyond is not read
+        ``reset``    (B, T) bool: at these steps a sequence starts anew, from this layer's initial state
+        """
+        if x.dim() != 3 or x.shape[2] != self.input_size:
+            raise UsageError(f"x has shape {tuple(x.shape)}; expected (batch, time, {self.input_size})")
+        B, T, _ = x.shape
+        checked = checked_lengths(lengths, B, T)
+        resets = checked_reset(reset, B, T, x.device)
+        choice = self._choose(lengths=checked is not None, reset=resets is not None)
+        x = dropped(x, self.input_dropout if self.training else 0.0, locked=self.locked_dropout)
+        special = resets is not None or self.zoneout or (self.recurrent_dropout and self.training)
+        sequence, after = unroll_stack(
+            choice.backend,
+            self.cell,
+            [[self._weights(layer, d) for d in range(self.directions)] for layer in range(self.layers)],
+            x,
+            self._states(state, B),
+            lengths=checked,
+            reset=resets,
+            extras=(lambda *place: self._extras(*place, reset=resets is not None)) if special else None,
+            layer_dropout=self.layer_dropout if self.training else 0.0,
+            locked=self.locked_dropout,
+        )
+        top = [ended.h for ended in after[-1]]
+        last = top[0] if len(top) == 1 else torch.cat(top, 1)
+        return RecurrentOutput(sequence, last, StackState.of_layers(after))
+
+    def step(self, x: Tensor, state: StackState | None = None) -> tuple[Tensor, StackState]:
+        """One step for x (B, input_size): the output and the state. Stepping equals running the whole."""
+        if self.bidirectional:
+            raise UsageError("a bidirectional layer needs the whole sequence: it cannot advance step by step")
+        drops = ("input_dropout", "layer_dropout", "recurrent_dropout", "zoneout", "weight_drop")
+        if self.training and any(getattr(self, name) for name in drops):
+            raise UsageError("step() draws no masks, which are for whole sequences; call .eval() first")
+        output = self.forward(x[:, None], state)
+        return output.last, output.state
+
+    def explain(self, *, lengths: bool = False, reset: bool = False) -> str:
+        """Which backend runs and why not another; say whether lengths or reset marks will be given."""
+        where = f"{self.layers} layer(s), {'both directions' if self.bidirectional else 'forward'}"
+        heading = f"Recurrent '{self.cell.name}', {self.input_size} -> {self.hidden_size}, {where}"
+        lines = [heading, self._choose(lengths=lengths, reset=reset).explain()]
+        if self.layer_dropout and self.layers == 1:
+            lines.append("layer_dropout acts between layers: with one layer it changes nothing")
+        return "\n".join(lines)
+
+    def extra_repr(self) -> str:
+        """The options that differ from their defaults."""
+        shown = [f"'{self.cell.name}'", str(self.input_size), str(self.hidden_size), f"layers={self.layers}"]
+        for name in ("bidirectional", "input_dropout", "layer_dropout", "locked_dropout", "recurrent_dropout",
+                     "zoneout", "weight_drop", "learned_state", "projection_size"):  # fmt: skip
+            if getattr(self, name):
+                shown.append(f"{name}={getattr(self, name)}")
+        return ", ".join(shown if self.bias else [*shown, "bias=False"])
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        return ((layer, direction) for layer in range(self.layers) for direction in range(self.directions))
+
+    def _sizes(self, layer: int) -> dict[str, int]:
+        sizes = {"input": self.input_size, "hidden": self.hidden_size}
+        if self.projection_size is not None:
+            sizes["projection"] = self.projection_size
+        if layer:
+            sizes["input"] = size_of(self.cell.state_widths["h"], sizes) * self.directions
+        return sizes
+
+    def _width(self, part: str) -> int:
+        return size_of(self.cell.state_widths[part], self._sizes(0))
+
+    def _parameter(self, name: str, layer: int, direction: int) -> Tensor:
+        stored: Tensor = getattr(self, name + suffix(layer, direction))
+        return stored
+
+    def _weights(self, layer: int, direction: int) -> Weights:
+        weights = {p.name: self._parameter(p.name, layer, direction) for p in self._stored}
+        if self.weight_drop and self.training:
+            weights[_RECURRENT] = F.dropout(weights[_RECURRENT], self.weight_drop)
+        return weights
+
+    def _initial(self, layer: int, direction: int, batch_size: int) -> State:
+        like = self._parameter(self._stored[0].name, layer, direction)
+        parts = {}
+        for part in self.cell.state_parts:
+            if self.learned_state:
+                parts[part] = self._parameter(f"initial_{part}", layer, direction).expand(batch_size, -1)
+            else:
+                parts[part] = like.new_zeros(batch_size, self._width(part))
+        return State(**parts)
+
+    def _states(self, state: StackState | None, batch_size: int) -> list[list[State]]:
+        if state is not None and state.batch_size != batch_size:
+            raise UsageError(f"the state is for {state.batch_size} sequences, x has {batch_size}")
+        parts = self.cell.state_parts
+        return [
+            [
+                self._initial(layer, d, batch_size) if state is None else state.layer(layer, d, parts)
+                for d in range(self.directions)
+            ]
+            for layer in range(self.layers)
+        ]
+
+    def _extras(self, layer: int, direction: int, x: Tensor, *, reset: bool) -> Extras:
+        B = x.shape[0]
+        initial = self._initial(layer, direction, B) if reset else None
+        masks, zoneout = None, None
+        if self.recurrent_dropout and self.training:
+            like = self._parameter(_RECURRENT, layer, direction).new_empty(B, self._width("h"))
+            masks = {"recurrent": keep_mask(like, self.recurrent_dropout)}
+        if self.zoneout:
+            widths = {part: self._width(part) for part in self.cell.state_parts}
+            zoneout = zoneout_masks(self.cell, widths, self.zoneout, x, training=self.training)
+        return Extras(initial, masks, zoneout)
+
+    def _choose(self, *, lengths: bool, reset: bool) -> Choice:
+        like = self._parameter(self._stored[0].name, 0, 0)
+        masked = self.recurrent_dropout > 0 and self.training
+        key = (self.backend, lengths, reset, masked, like.dtype, like.device)
+        if key not in self._choices:
+            request = Request(
+                cell=self.cell,
+                sizes=self._sizes(0),
+                bias=self.bias,
+                dtype=like.dtype,
+                device=like.device,
+                lengths=lengths,
+                reset=reset,
+                recurrent_dropout=masked,
+                zoneout=self.zoneout > 0,
+            )
+            self._choices[key] = choose(request, self.backend)
+        return self._choices[key]
+
+
+def _positive(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name} is a whole number of at least 1, not {value!r}")
+    return value
+
+
+def _projection(cell: Cell, size: int | None) -> int | None:
+    if cell.has_projection and size is None:
+        raise UsageError(f"cell '{cell.name}' needs projection_size")
+    if size is not None and not cell.has_projection:
+        raise UsageError(f"cell '{cell.name}' has no projection; 'lstm_projected' has one")
+    return None if size is None else _positive("projection_size", size)

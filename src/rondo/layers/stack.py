@@ -1,0 +1,75 @@
+"""Layers on top of each other, in one direction or both, run by any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rondo.backends import Backend, StackBackend
+from rondo.backends.base import Weights
+from rondo.cells import Cell, State
+from rondo.layers.dropout import dropped
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What one layer in one direction gets besides its input, state and weights; see `Backend.unroll`."""
+
+    initial: State | None = None
+    masks: Mapping[str, Tensor] | None = None
+    zoneout: Mapping[str, Tensor | float] | None = None
+
+
+def unroll_stack(
+    backend: Backend,
+    cell: Cell,
+    weights: Sequence[Sequence[Weights]],
+    x: Tensor,
+    states: Sequence[Sequence[State]],
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    extras: Callable[[int, int, Tensor], Extras] | None = None,
+    layer_dropout: float = 0.0,
+    locked: bool = False,
+) -> tuple[Tensor, list[list[State]]]:
+    """Run all layers; weights and states are given by layer and direction.
+
+    In one call where the backend can and nothing happens between the layers but plain dropout, else layer
+    by layer. ``extras(layer, direction, input of the layer)`` is asked for each.
+    """
+    plain = reset is None and extras is None and not (locked and layer_dropout)
+    if plain and isinstance(backend, StackBackend):
+        return backend.unroll_stack(cell, weights, x, states, lengths=lengths, layer_dropout=layer_dropout)
+    after: list[list[State]] = []
+    for layer, of_layer in enumerate(weights):
+        if layer and layer_dropout:
+            x = dropped(x, layer_dropout, locked=locked)
+        outputs, ended = [], []
+        for direction, stored in enumerate(of_layer):
+            extra = extras(layer, direction, x) if extras else Extras()
+            sequence, state = backend.unroll(
+                cell,
+                stored,
+                x,
+                states[layer][direction],
+                lengths=lengths,
+                reset=reset,
+                initial=extra.initial,
+                masks=extra.masks,
+                zoneout=extra.zoneout,
+                reverse=direction == 1,
+            )
+            outputs.append(sequence)
+            ended.append(state)
+        x = outputs[0] if len(outputs) == 1 else _side_by_side(outputs)
+        after.append(ended)
+    return x, after
+
+
+def _side_by_side(outputs: list[Tensor]) -> Tensor:
+    """Both directions in one tensor, with time first in memory as each of them is."""
+    return torch.cat([output.transpose(0, 1) for output in outputs], 2).transpose(0, 1)

@@ -1,0 +1,155 @@
+"""`RNN`, `LSTM` and `GRU` with the signature, defaults, shapes and state dict of ``torch.nn``.
+
+Each is a subclass of torch's class, so that its parameters, its checks and its checkpoints are torch's to
+the letter; what runs it is chosen as for every layer of Rondo's. Set ``module.backend`` to ``"reference"``
+or another name to choose it yourself, and read ``module.explain()``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from rondo.backends import Choice, Request, choose
+from rondo.backends.base import Weights
+from rondo.cells import Cell, State, get_cell
+from rondo.layers.stack import unroll_stack
+from rondo.layers.state import suffix
+
+_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+
+
+class _Layers:
+    """What the three classes share: which cell they are, which backend runs, and running it."""
+
+    backend: str = "auto"
+
+    def explain(self: Any) -> str:
+        """Which backend runs, and why not another."""
+        return f"rondo.nn.{self!r}\n{_choose(self).explain()}"
+
+    def forward(self: Any, input: Any, hx: Any = None) -> Any:
+        """As torch's: ``input`` padded, unbatched or packed, ``hx`` the state at the beginning."""
+        choice = _choose(self, lengths=isinstance(input, PackedSequence))
+        if choice.backend.name == "vendor":
+            return super().forward(input, hx)  # type: ignore[misc]  # torch's class, next in line
+        if isinstance(input, PackedSequence):
+            return _run_packed(self, choice, input, hx)
+        return _run_padded(self, choice, input, hx)
+
+
+class RNN(_Layers, torch.nn.RNN):
+    """Stands in for ``torch.nn.RNN``."""
+
+
+class LSTM(_Layers, torch.nn.LSTM):
+    """Stands in for ``torch.nn.LSTM``."""
+
+
+class GRU(_Layers, torch.nn.GRU):
+    """Stands in for ``torch.nn.GRU``."""
+
+
+def _cell(module: Any) -> Cell:
+    if module.mode == "LSTM":
+        return get_cell("lstm_projected" if module.proj_size else "lstm")
+    if module.mode == "GRU":
+        return get_cell("gru")
+    return get_cell("rnn", nonlinearity=module.nonlinearity)
+
+
+def _choose(module: Any, *, lengths: bool = False) -> Choice:
+    weight = module.weight_hh_l0
+    key = (module.backend, lengths, weight.dtype, weight.device)
+    known: dict[Any, Choice] = module.__dict__.setdefault("_rondo_choices", {})
+    if key not in known:
+        sizes = {"input": module.input_size, "hidden": module.hidden_size}
+        if module.proj_size:
+            sizes["projection"] = module.proj_size
+        request = Request(
+            cell=_cell(module),
+            sizes=sizes,
+            bias=module.bias,
+            dtype=weight.dtype,
+            device=weight.device,
+            lengths=lengths,
+        )
+        known[key] = choose(request, module.backend)
+    return known[key]
+
+
+def _run_packed(module: Any, choice: Choice, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+    """Unpacked in the order in which it was packed, longest first; packed again the same way."""
+    data, sizes, order, back = packed
+    B = int(sizes[0])
+    if hx is None:
+        hx = _zeros(module, B, data)
+    else:
+        hx = module.permute_hidden(hx, order)
+    module.check_forward_args(data, hx, sizes)
+    x, lengths = torch._VF._pad_packed_sequence(data, sizes, True, 0.0, len(sizes))
+    sequence, hidden = _run(module, choice, x, hx, lengths)
+    output, _ = torch._VF._pack_padded_sequence(sequence, lengths, True)
+    return PackedSequence(output, sizes, order, back), module.permute_hidden(hidden, back)
+
+
+def _run_padded(module: Any, choice: Choice, x: Tensor, hx: Any) -> tuple[Tensor, Any]:
+    if x.dim() not in (2, 3):
+        raise ValueError(f"{type(module).__name__}: Expected input to be 2D or 3D, got {x.dim()}D instead")
+    single = x.dim() == 2
+    batch_dim = 0 if module.batch_first else 1
+    if hx is not None:
+        parts = hx if module.mode == "LSTM" else (hx,)
+        if any(part.dim() != x.dim() for part in parts):
+            got = ", ".join(f"{part.dim()}-D" for part in parts)
+            raise RuntimeError(f"For {x.dim()}-D input, hx should also be {x.dim()}-D but got {got}")
+        if single:
+            hx = tuple(part.unsqueeze(1) for part in hx) if module.mode == "LSTM" else hx.unsqueeze(1)
+    x = x.unsqueeze(batch_dim) if single else x
+    if hx is None:
+        hx = _zeros(module, x.shape[batch_dim], x)
+    module.check_forward_args(x, hx, None)
+    if x.shape[1 - batch_dim] == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+    sequence, hidden = _run(module, choice, x if module.batch_first else x.transpose(0, 1), hx, None)
+    sequence = sequence if module.batch_first else sequence.transpose(0, 1)
+    if single:
+        sequence = sequence.squeeze(batch_dim)
+        hidden = tuple(part.squeeze(1) for part in hidden) if module.mode == "LSTM" else hidden.squeeze(1)
+    return sequence, hidden
+
+
+def _zeros(module: Any, B: int, like: Tensor) -> Any:
+    places = module.num_layers * (2 if module.bidirectional else 1)
+    h = like.new_zeros(places, B, module.proj_size or module.hidden_size)
+    return (h, like.new_zeros(places, B, module.hidden_size)) if module.mode == "LSTM" else h
+
+
+def _run(module: Any, choice: Choice, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+    """Between torch's form of the state, stacked over layers and directions, and named parts by layer."""
+    cell = _cell(module)
+    directions = 2 if module.bidirectional else 1
+    parts = hx if module.mode == "LSTM" else (hx,)
+    rows = list(zip(*(part.unbind(0) for part in parts), strict=True))
+    states = [State(**dict(zip(cell.state_parts, row, strict=True))) for row in rows]
+    places = [range(i, i + directions) for i in range(0, len(states), directions)]
+    sequence, after = unroll_stack(
+        choice.backend,
+        cell,
+        [[_weights(module, layer, d) for d in range(directions)] for layer in range(module.num_layers)],
+        x,
+        [[states[place] for place in of_layer] for of_layer in places],
+        lengths=lengths,
+        layer_dropout=module.dropout if module.training else 0.0,
+    )
+    ended = [state.parts() for of_layer in after for state in of_layer]
+    hidden = tuple(torch.stack([state[part] for state in ended]) for part in cell.state_parts)
+    return sequence, hidden if module.mode == "LSTM" else hidden[0]
+
+
+def _weights(module: Any, layer: int, direction: int) -> Weights:
+    names = {kind: kind + suffix(layer, direction) for kind in _KINDS}
+    return {kind: getattr(module, name) for kind, name in names.items() if hasattr(module, name)}
