@@ -68,6 +68,9 @@ class VendorBackend:
         """Refuses cells that torch does not have, and what its layers cannot do inside the time loop."""
         if torch_layer(request.cell) is None:
             return f"the equations of '{request.cell.name}' are not those of a layer of torch's"
+        projection = request.sizes.get("projection", 0) if request.cell.has_projection else 0
+        if projection >= request.sizes["hidden"]:
+            return f"torch's projection must be narrower than the hidden size, {projection} is not"
         inside = {
             "reset marks": request.reset,
             "recurrent dropout": request.recurrent_dropout,
@@ -112,7 +115,8 @@ class VendorBackend:
     ) -> tuple[Tensor, list[list[State]]]:
         """See `StackBackend.unroll_stack`."""
         layer = torch_layer(cell)
-        assert layer is not None  # refuses() was asked before
+        if layer is None:
+            raise ValueError(f"the vendor backend was called for '{cell.name}', which it refuses")
         parts = cell.state_parts
         directions = len(weights[0])
         flat = [w[name] for of_layer in weights for w in of_layer for name in _ORDER if name in w]

@@ -24,7 +24,7 @@ class Tolerance:
 
 TOLERANCES = {
     torch.float64: Tolerance(values=1e-12, gradients=1e-11),
-    torch.float32: Tolerance(values=5e-6, gradients=2e-5),
+    torch.float32: Tolerance(values=1e-5, gradients=1e-4),
     torch.bfloat16: Tolerance(values=4e-2, gradients=8e-2),
     torch.float16: Tolerance(values=5e-3, gradients=1e-2),
 }
