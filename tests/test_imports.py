@@ -21,6 +21,9 @@ ORDER = (
 # The files that only join the others together.
 ENTRANCES = {"__init__.py", "__main__.py"}
 
+# Writes down the command that made a report; it parses nothing.
+RECORDS_THE_COMMAND = {"inspect/provenance.py"}
+
 MODULES = sorted(SOURCE.rglob("*.py"))
 UNITS = [path for path in MODULES if str(path.relative_to(SOURCE)) not in ENTRANCES]
 
@@ -53,6 +56,12 @@ def package_of(path: Path) -> str:
     return ".".join(["rondo", *path.relative_to(SOURCE).parts[:-1]])
 
 
+def only_the_version(tree: ast.Module) -> bool:
+    """Whether a module that says `import rondo` reads nothing of it but the version."""
+    read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return all(n.attr == "__version__" for n in read if n.value.id == "rondo")
+
+
 def against_the_order(tree: ast.Module, package: str, unit: str) -> list[str]:
     found = []
     for line, name in imported(tree, package):
@@ -60,12 +69,10 @@ def against_the_order(tree: ast.Module, package: str, unit: str) -> list[str]:
         if parts[0] != "rondo":
             continue
         target = parts[1] if len(parts) > 1 else ""
-        if target == unit:
+        if target in (unit, "__version__") or (not target and only_the_version(tree)):
             continue
         if target not in ORDER:
-            # `from rondo import x` reads the entrance, which imports everything.
-            if target != "__version__":
-                found.append(f"line {line}: {name} is not a unit of the package")
+            found.append(f"line {line}: {name} is the entrance, which imports everything, or no unit at all")
         elif ORDER.index(target) > ORDER.index(unit):
             found.append(f"line {line}: {unit} imports {name}, but {target} comes after {unit}")
     return found
@@ -91,6 +98,10 @@ def test_imports_only_from_units_before_it(path: Path) -> None:
         ("from . import other", "models", False),
         ("from .other import name", "models", False),
         ("from rondo.surprise import x", "models", True),
+        ("import rondo\nrondo.train()", "models", True),
+        ("import rondo\nv = rondo.__version__", "models", False),
+        ("from rondo import __version__", "models", False),
+        ("from rondo import train", "models", True),
         ("import torch", "models", False),
     ],
 )
@@ -113,11 +124,7 @@ def speaks_to_the_user(tree: ast.Module) -> list[str]:
         if name in {"sys.argv", "sys.stdout", "sys.stderr"}:
             found.append(f"line {line}: imports {name}")
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in {"print", "input"}
-        ):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"print", "input"}:
             found.append(f"line {node.lineno}: calls {node.func.id}")
         if (
             isinstance(node, ast.Attribute)
@@ -130,7 +137,10 @@ def speaks_to_the_user(tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("path", [p for p in UNITS if unit_of(p) != "cli"], ids=name_of)
 def test_only_the_command_line_prints_and_parses_arguments(path: Path) -> None:
-    assert not speaks_to_the_user(parse(path))
+    found = speaks_to_the_user(parse(path))
+    if name_of(path) in RECORDS_THE_COMMAND:
+        found = [what for what in found if not what.endswith("sys.argv")]
+    assert not found
 
 
 @pytest.mark.parametrize(
