@@ -91,9 +91,7 @@ def from_keras(cell: str, arrays: Sequence[Any], *, layer: int = 0) -> dict[str,
     for start, suffix in zip(range(0, len(arrays), each), _suffixes(layer, len(arrays) > 3), strict=True):
         one = dict(zip(("kernel", "recurrent_kernel", "bias"), arrays[start : start + each], strict=False))
         where = "" if start == 0 else " of the backward layer"
-        weights |= _direction_from_keras(
-            layout, {n: _array(n + where, a) for n, a in one.items()}, suffix, where
-        )
+        weights |= _direction_from_keras(layout, {n: _array(n + where, a) for n, a in one.items()}, suffix, where)
     return _one_width(weights, layer)
 
 
@@ -178,21 +176,15 @@ def onnx_operator(cell: str) -> tuple[str, dict[str, int]]:
 
 def _layout(cell: str, system: str) -> Layout:
     if cell not in LAYOUTS:
-        raise UsageError(
-            f"weights of the cell '{cell}' cannot be exchanged with {system}{nearest(cell, LAYOUTS)}"
-        )
+        raise UsageError(f"weights of the cell '{cell}' cannot be exchanged with {system}{nearest(cell, LAYOUTS)}")
     return LAYOUTS[cell]
 
 
-def _direction_from_keras(
-    layout: Layout, arrays: dict[str, Array], suffix: str, where: str
-) -> dict[str, Array]:
+def _direction_from_keras(layout: Layout, arrays: dict[str, Array], suffix: str, where: str) -> dict[str, Array]:
     order = layout.keras or layout.gates
     kernel, recurrent = arrays["kernel"], arrays["recurrent_kernel"]
     if recurrent.ndim != 2:
-        raise UsageError(
-            f"recurrent_kernel{where} has shape {recurrent.shape}, expected (units, gates * units)"
-        )
+        raise UsageError(f"recurrent_kernel{where} has shape {recurrent.shape}, expected (units, gates * units)")
     units, width = recurrent.shape[0], len(order) * recurrent.shape[0]
     _check("recurrent_kernel" + where, recurrent, (units, width))
     _check("kernel" + where, kernel, (kernel.shape[0] if kernel.ndim else 0, width))
@@ -224,14 +216,10 @@ def _directions(layout: Layout, weights: Mapping[str, Any], layer: int) -> list[
     expected = [name + suffix for suffix in suffixes for name in names]
     for name in expected:
         if name not in weights:
-            raise UsageError(
-                f"'{name}' is missing among the weights of layer {layer}{nearest(name, weights)}"
-            )
+            raise UsageError(f"'{name}' is missing among the weights of layer {layer}{nearest(name, weights)}")
     for name in weights:
         if name.endswith((forward, backward)) and name not in expected:
-            raise UsageError(
-                f"'{name}' has no place in the other system's layer; it takes {', '.join(expected)}"
-            )
+            raise UsageError(f"'{name}' has no place in the other system's layer; it takes {', '.join(expected)}")
 
     directions = []
     for suffix in suffixes:

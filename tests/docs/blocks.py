@@ -47,9 +47,7 @@ def blocks(text: str) -> Iterator[Block]:
             number += 1
         if number == len(lines):
             raise ValueError(f"line {start}: this block is never closed")
-        code = "".join(
-            line[indent:] if not line[:indent].strip() else line for line in _ended(lines[start:number])
-        )
+        code = "".join(line[indent:] if not line[:indent].strip() else line for line in _ended(lines[start:number]))
         reason = NOT_RUN.match(comment)
         yield Block(
             language=opened["language"].strip(),

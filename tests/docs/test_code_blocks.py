@@ -93,13 +93,9 @@ def test_the_code_of_the_document_runs(path: Path, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_blocks_say_what_they_are_and_why_they_are_not_run(path: Path) -> None:
     for block in blocks(path.read_text(encoding="utf-8")):
-        assert block.language not in NEVER, (
-            f"line {block.line}: '{block.language}': write python, bash or text"
-        )
+        assert block.language not in NEVER, f"line {block.line}: '{block.language}': write python, bash or text"
         if block.not_run is not None:
-            assert len(block.not_run.split()) >= 3 or len(block.not_run) >= 10, (
-                f"line {block.line}: give the reason"
-            )
+            assert len(block.not_run.split()) >= 3 or len(block.not_run) >= 10, f"line {block.line}: give the reason"
 
 
 def test_hardly_anything_is_left_out() -> None:

@@ -57,16 +57,12 @@ def onnx_inputs(cell: str, *, bias: bool = True, directions: int = 1) -> dict[st
 def onnx_output(cell: str, x: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """Batch first, directions side by side, as Rondo and torch give it."""
     operator, attributes = onnx_operator(cell)
-    function = {"RNN": documented.onnx_rnn, "LSTM": documented.onnx_lstm, "GRU": documented.onnx_gru}[
-        operator
-    ]
+    function = {"RNN": documented.onnx_rnn, "LSTM": documented.onnx_lstm, "GRU": documented.onnx_gru}[operator]
     out = function(x.transpose(1, 0, 2), **inputs, **attributes)
     return out.transpose(2, 0, 1, 3).reshape(len(x), x.shape[1], -1)
 
 
-def rondo_weights(
-    cell: str, *, bias: bool = True, bidirectional: bool = False, layer: int = 0, width: int = I
-):
+def rondo_weights(cell: str, *, bias: bool = True, bidirectional: bool = False, layer: int = 0, width: int = I):
     rows, weights = GATES[cell] * H, {}
     for seed, suffix in enumerate([f"_l{layer}", f"_l{layer}_reverse"][: 1 + bidirectional]):
         weights["weight_ih" + suffix] = random(rows, width, seed=seed)
@@ -182,9 +178,7 @@ def test_where_keras_has_one_bias_the_sum_goes_and_comes(cell: str) -> None:
 def test_arrays_worked_out_by_hand() -> None:
     """One unit, one input: each number names its gate."""
     z, r, h = 1.0, 2.0, 3.0
-    gru = from_keras(
-        "gru", [np.array([[z, r, h]]), 10 * np.array([[z, r, h]]), np.array([[4.0, 5, 6], [7, 8, 9]])]
-    )
+    gru = from_keras("gru", [np.array([[z, r, h]]), 10 * np.array([[z, r, h]]), np.array([[4.0, 5, 6], [7, 8, 9]])])
     assert gru["weight_ih_l0"].tolist() == [[2], [1], [3]]  # r z n
     assert gru["weight_hh_l0"].tolist() == [[20], [10], [30]]
     assert gru["bias_ih_l0"].tolist() == [5, 4, 6]
