@@ -1,0 +1,25 @@
+"""Looking at models and their training: the one report module, figures, model cards, provenance."""
+
+from rondo.inspect.card import Card, write_card
+from rondo.inspect.provenance import DataFile, Provenance, collect
+from rondo.inspect.report import Report, Section
+from rondo.inspect.report_blocks import Column, Interval, Sample, Tile
+from rondo.inspect.scores import Metric, Score, Verdict, compare
+
+__all__ = [
+    "Card",
+    "Column",
+    "DataFile",
+    "Interval",
+    "Metric",
+    "Provenance",
+    "Report",
+    "Sample",
+    "Score",
+    "Section",
+    "Tile",
+    "Verdict",
+    "collect",
+    "compare",
+    "write_card",
+]

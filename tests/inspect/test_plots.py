@@ -1,0 +1,120 @@
+"""Figures say what the figures are."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rondo.inspect import Metric, Score, plots
+
+LOSS = Metric("loss", better="lower")
+SHARE = Metric("share", better="higher", percent=True, digits=1)
+HISTORY = [{"step": i, "train": 4.0 * math.exp(-i / 10) + 1.4} for i in range(101)]
+HISTORY += [{"step": i, "valid": 1.5 + (i - 60) ** 2 / 4000} for i in range(0, 101, 20)]
+
+
+def curves(**options):
+    return plots.learning_curves(
+        HISTORY, {"train": "training", "valid": "validation"}, metric=options.pop("metric", LOSS), **options
+    )
+
+
+def test_learning_curves_draw_each_series_and_baselines_as_level_lines():
+    drawn = curves(baselines=[Score("Kneser-Ney", 1.558), Score("broken", math.nan)])
+    assert [trace.name for trace in drawn.data] == ["training", "validation", "Kneser-Ney: 1.558"]
+    assert list(drawn.data[1].x) == [0, 20, 40, 60, 80, 100]
+    assert list(drawn.data[2].x) == [0, 100]
+    assert set(drawn.data[2].y) == {1.558}
+    assert drawn.layout.xaxis.title.text == "step"
+    assert curves(language="zh").layout.xaxis.title.text == "步"
+
+
+def test_best_point_is_the_lowest_or_the_highest():
+    best = curves(mark_best="valid").data[-1]
+    assert (best.x, best.y, best.name) == ((60.0,), (1.5,), "best: 1.500")
+    other = curves(mark_best="valid", metric=Metric("accuracy", better="higher")).data[-1]
+    assert other.x == (0.0,)
+    assert len(curves().data) == 2
+
+
+def test_first_steps_do_not_set_the_range_unless_asked():
+    assert curves().layout.yaxis.range[1] < 3.5
+    assert curves(focus=0.0).layout.yaxis.range[1] > 5.0
+    low = curves(baselines=[Score("far", 0.2)]).layout.yaxis.range[0]
+    assert low < 0.2 < curves().layout.yaxis.range[0]
+
+
+def test_other_axis_and_missing_values():
+    rows = [{"epoch": 1, "a": 2.0, "step": 10}, {"epoch": 2, "a": None, "step": 20}, {"epoch": 3, "a": math.nan}]
+    drawn = plots.learning_curves(rows, {"a": "a", "absent": "b"}, metric=LOSS, x="epoch")
+    assert list(drawn.data[0].x) == [1.0, 3.0]
+    assert list(drawn.data[0].y) == [2.0, None]
+    assert drawn.layout.xaxis.title.text == "epoch"
+    assert len(plots.learning_curves([], {"a": "a"}, metric=LOSS, mark_best="a").data) == 0
+
+
+def test_long_logs_are_thinned_to_means():
+    x = np.arange(10_001.0)
+    y = np.random.default_rng(0).normal(size=10_001)
+    few_x, few_y = plots.thinned(x, y)
+    assert len(few_x) == len(few_y) == plots.MOST_POINTS
+    assert few_x[0] == pytest.approx(x[:26].mean())
+    assert few_y[0] == pytest.approx(y[:26].mean())
+    assert plots.thinned([1, 2], [3, 4], most=2) == ([1, 2], [3, 4])
+
+
+def test_interval_bars_are_ranked_and_reach_past_their_intervals():
+    scores = [
+        Score("majority", 0.1, 0.08, 0.13),
+        Score("network", 0.978, 0.96, 0.99, role="ours"),
+        Score("published", 0.99, role="yardstick"),
+        Score("failed", math.nan),
+    ]
+    drawn = plots.interval_bars(scores, metric=SHARE)
+    bars, intervals = drawn.data
+    assert list(bars.x) == [0.99, 0.978, 0.1]
+    assert [a.text for a in drawn.layout.annotations] == ["99.0 %", "97.8 %", "10.0 %"]
+    assert [round(v, 3) for v in intervals.error_x.array] == [0.012, 0.03]
+    assert [round(v, 3) for v in intervals.error_x.arrayminus] == [0.018, 0.02]
+    assert list(intervals.y) == [1, 2]
+    assert drawn.layout.yaxis.ticktext[1] == "<b>network</b>"
+    assert drawn.layout.xaxis.range[0] == 0
+    assert drawn.layout.xaxis.range[1] > 0.99
+    assert bars.marker.color[0] != bars.marker.color[1] != bars.marker.color[2]
+    assert drawn.layout.xaxis.title.text == "share, higher is better"
+    assert len(plots.interval_bars(scores[2:3], metric=SHARE).data) == 1
+    assert plots.interval_bars([Score("a", -0.5, -0.6, -0.4)], metric=LOSS).layout.xaxis.range[0] == -0.6
+    assert "越低越好" in plots.interval_bars(scores, metric=LOSS, language="zh").layout.xaxis.title.text
+
+
+def test_lines_options_show():
+    series = {"a": ([0, 1, 2], [0.1, math.inf, 0.3]), "b": ([0], [0.2])}
+    drawn = plots.lines(series, x_title="x", y_title="y", percent=True, height=222)
+    assert list(drawn.data[0].y) == [0.1, None, 0.3]
+    assert [trace.mode for trace in drawn.data] == ["lines", "lines+markers"]
+    assert drawn.layout.yaxis.tickformat == ".0%"
+    assert drawn.layout.height == 222
+    assert drawn.layout.showlegend is True
+    marked = plots.lines({"a": series["a"]}, markers=True)
+    assert marked.data[0].mode == "lines+markers"
+    assert marked.layout.showlegend is False
+
+
+def test_grouped_bars_keep_order_and_grey_the_yardstick():
+    drawn = plots.grouped_bars(
+        ["format", "rhyme"], {"free": [0.9, None], "human": [0.99, 0.7]}, metric=SHARE, yardsticks=["human"]
+    )
+    assert [trace.name for trace in drawn.data] == ["free", "human"]
+    assert list(drawn.data[0].text) == ["90.0 %", "–"]
+    assert drawn.data[1].marker.color == plots.GREY
+    assert drawn.data[0].marker.color == plots.BLUE
+    assert drawn.layout.yaxis.autorange == "reversed"
+    coloured = plots.grouped_bars(["format"], {"free": [0.9], "human": [0.99]}, metric=SHARE)
+    assert coloured.data[1].marker.color == plots.ORANGE
+
+
+def test_long_names_are_broken():
+    drawn = plots.interval_bars([Score("a rather long name of a rather plain baseline", 1.0)], metric=LOSS)
+    assert "<br>" in drawn.layout.yaxis.ticktext[0]
+    chinese = plots.interval_bars([Score("一个名字相当长而且没有空格的基线模型", 1.0)], metric=LOSS)
+    assert "<br>" in chinese.layout.yaxis.ticktext[0]
