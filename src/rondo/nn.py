@@ -7,6 +7,7 @@ or another name to choose it yourself, and read ``module.explain()``.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -54,11 +55,16 @@ class GRU(_Layers, torch.nn.GRU):
 
 
 def _cell(module: Any) -> Cell:
-    if module.mode == "LSTM":
-        return get_cell("lstm_projected" if module.proj_size else "lstm")
-    if module.mode == "GRU":
+    return _cell_of_mode(module.mode, module.proj_size > 0)
+
+
+@cache
+def _cell_of_mode(mode: str, projected: bool) -> Cell:
+    if mode == "LSTM":
+        return get_cell("lstm_projected" if projected else "lstm")
+    if mode == "GRU":
         return get_cell("gru")
-    return get_cell("rnn", nonlinearity=module.nonlinearity)
+    return get_cell("rnn", nonlinearity={"RNN_TANH": "tanh", "RNN_RELU": "relu"}[mode])
 
 
 def _choose(module: Any, *, lengths: bool = False) -> Choice:
