@@ -1,5 +1,6 @@
 # make demo    create .venv, install Rondo into it, learn from text and from digits
 # make test    install what the tests need; then style, types and tests
+# make format  bring the code into the style that `make test` asks for
 #
 # Needs Python 3.11 or newer. Another interpreter than python3:  make demo PYTHON=python3.12
 # Options for one run of the tests:                             make test PYTEST_ARGS="-k gru"
@@ -11,7 +12,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install $(if $(CI),--quiet,) --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test style types tests clean
+.PHONY: help install demo test style types tests format clean
 .NOTPARALLEL:
 
 help:
@@ -33,6 +34,10 @@ types: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # The files in .venv below are stamps: a second call finds them newer and installs nothing.
 # One command installs everything, so that pip settles on one torch, the pinned one.
