@@ -44,6 +44,20 @@ def test_first_steps_do_not_set_the_range_unless_asked():
     assert low < 0.2 < curves().layout.yaxis.range[0]
 
 
+def test_a_few_points_are_all_shown():
+    few = [{"step": i, "a": 9.0 / (i + 1)} for i in range(6)]
+    assert plots.learning_curves(few, {"a": "a"}, metric=LOSS).layout.yaxis.range[1] > 9
+    one = plots.learning_curves(few[3:4], {"a": "a"}, metric=LOSS, baselines=[Score("KN", 1.5)])
+    assert list(one.data[1].x) == [0.0, 3.0]
+
+
+def test_long_legend_gets_room_and_yardsticks_their_colour():
+    name = "a baseline with quite a long name indeed, longer than most"
+    long = curves(baselines=[Score(name, 1.5), Score("longer run", 1.4, role="yardstick")])
+    assert long.layout.height > curves(baselines=[Score("KN", 1.5)]).layout.height == 380
+    assert long.data[2].line.color != long.data[3].line.color
+
+
 def test_other_axis_and_missing_values():
     rows = [{"epoch": 1, "a": 2.0, "step": 10}, {"epoch": 2, "a": None, "step": 20}, {"epoch": 3, "a": math.nan}]
     drawn = plots.learning_curves(rows, {"a": "a", "absent": "b"}, metric=LOSS, x="epoch")
@@ -91,13 +105,13 @@ def test_lines_options_show():
     series = {"a": ([0, 1, 2], [0.1, math.inf, 0.3]), "b": ([0], [0.2])}
     drawn = plots.lines(series, x_title="x", y_title="y", percent=True, height=222)
     assert list(drawn.data[0].y) == [0.1, None, 0.3]
-    assert [trace.mode for trace in drawn.data] == ["lines", "lines+markers"]
+    assert [trace.mode for trace in drawn.data] == ["lines+markers", "lines+markers"]
     assert drawn.layout.yaxis.tickformat == ".0%"
     assert drawn.layout.height == 222
     assert drawn.layout.showlegend is True
-    marked = plots.lines({"a": series["a"]}, markers=True)
-    assert marked.data[0].mode == "lines+markers"
-    assert marked.layout.showlegend is False
+    many = plots.lines({"a": (range(13), range(13))})
+    assert many.data[0].mode == "lines"
+    assert many.layout.showlegend is False
 
 
 def test_grouped_bars_keep_order_and_grey_the_yardstick():

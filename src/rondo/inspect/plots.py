@@ -41,6 +41,9 @@ FONT = (
     '"Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", "Source Han Sans SC", sans-serif'
 )
 MOST_POINTS = 400
+LEGEND_WIDTH, LEGEND_LINE = 70, 19  # characters that fit into one line; pixels
+LINES = {"ours": BLUE, "baseline": MUTED, "yardstick": PURPLE}
+FEW_POINTS = 12  # each of them gets a marker
 
 TEMPLATE = go.layout.Template(
     layout={
@@ -113,10 +116,9 @@ def lines(
     x_title: str = "",
     y_title: str = "",
     percent: bool = False,
-    markers: bool = False,
     height: int = 380,
 ) -> go.Figure:
-    """Lines by name, each a pair (x, y); what is not finite leaves a gap."""
+    """Lines by name, each a pair (x, y); what is not finite leaves a gap, a few points get markers."""
     drawn = figure(height=height)
     for i, (name, (xs, ys)) in enumerate(series.items()):
         x, y = thinned(xs, ys)
@@ -124,7 +126,7 @@ def lines(
             x=x,
             y=[value if math.isfinite(value) else None for value in y],
             name=plain(name),
-            mode="lines+markers" if markers or len(x) == 1 else "lines",
+            mode="lines+markers" if len(x) <= FEW_POINTS else "lines",
             line={"width": 2.2, "color": SERIES[i % len(SERIES)]},
             marker={"size": 6},
         )
@@ -149,7 +151,8 @@ def learning_curves(
 
     ``history`` holds one mapping for each line of the log, ``series`` the label of each key to draw.
     ``mark_best`` names the key whose best point is marked. The first ``focus`` of the run does not
-    set the vertical range: a loss that falls from 4 to 1.5 at once would flatten the rest.
+    set the vertical range (a loss that falls from 4 to 1.5 at once would flatten the rest), unless
+    there are only a few points.
     """
     curves = {}
     for key, name in series.items():
@@ -166,16 +169,18 @@ def learning_curves(
         if not math.isfinite(score.value):
             continue
         drawn.add_scatter(
-            x=[first, last],
+            x=[first if first < last else min(0.0, first), last],
             y=[score.value, score.value],
             name=plain(f"{score.name}: {metric.format(score.value)}"),
             mode="lines",
-            line={"width": 1.8, "dash": DASHES[i % len(DASHES)], "color": MUTED},
+            line={"width": 1.8, "dash": DASHES[i % len(DASHES)], "color": LINES[score.role]},
             hoverinfo="skip",
         )
     chosen = curves.get(series.get(mark_best, "")) if mark_best else None
     if chosen:
         _mark_best(drawn, *chosen, metric, language)
+    if max(len(xs) for xs, _ in curves.values()) <= FEW_POINTS:
+        focus = 0.0
     kept = [
         b
         for xs, ys in curves.values()
@@ -187,7 +192,10 @@ def learning_curves(
         low, high = min(kept), max(kept)
         room = 0.07 * (high - low) or 0.05 * abs(high) or 1.0
         drawn.update_yaxes(range=[low - room, high + room])
-    drawn.update_layout(showlegend=len(drawn.data) > 1)
+    names = [trace.name for trace in drawn.data]
+    if sum(map(len, names)) > LEGEND_WIDTH:  # then each stands in a line of its own
+        drawn.update_layout(height=drawn.layout.height + LEGEND_LINE * (len(names) - 1))
+    drawn.update_layout(showlegend=len(names) > 1)
     return drawn
 
 
