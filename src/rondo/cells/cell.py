@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 from torch import Generator, Tensor
@@ -13,8 +13,9 @@ from rondo.cells import initialise
 from rondo.cells.initialise import Initialisation
 from rondo.cells.replay import replayed
 from rondo.cells.torch_algebra import TorchAlgebra
-from rondo.errors import UsageError, nearest
+from rondo.errors import CellError, UsageError, nearest
 from rondo.ir import Graph, Parameter, State, activate, trace
+from rondo.ir.passes import after_state
 from rondo.ir.serialize import from_json, to_json
 
 Step = Callable[[Tensor, State], State]
@@ -58,7 +59,7 @@ class Cell:
     @property
     def has_recurrent_product(self) -> bool:
         """Whether the state enters a product with a learned matrix (else it is a scan)."""
-        return any(p.name == "weight_hh" for p in self.parameters)
+        return any(self.graph.nodes[index].op == "product" for index in after_state(self.graph))
 
     def traced(self, *, bias: bool = True, recurrent_dropout: bool = False) -> Graph:
         """The graph without biases, or with a mask before each recurrent product."""
@@ -78,8 +79,8 @@ class Cell:
         for name, value in merged.items():
             if type(value) is not type(known[name]) and not (isinstance(known[name], float) and type(value) is int):
                 raise UsageError(f"cell '{self.name}': {name} = {value!r}, expected something like {known[name]!r}")
-        graph = trace(self.function, merged)
-        return Cell(self.name, self.function, graph, self.initialisation, merged, self.documentation)
+        graph = trace(self.function, merged, parts=self.state_parts)
+        return replace(self, graph=graph, options=merged)
 
     def bind(
         self,
@@ -116,15 +117,31 @@ class Cell:
         """What a saved model keeps of the cell: graph and initialisation, no code."""
         return {
             "name": self.name, "options": dict(self.options), "graph": to_json(self.graph),
-            "initialisation": self.initialisation.to_json(),
+            "initialisation": self.initialisation.to_json(), "documentation": self.documentation,
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cell:
-        """The cell of a saved model, run from its graph: no file of the user's is needed."""
-        graph = from_json(data["graph"])
-        initialisation = Initialisation.from_json(data.get("initialisation", {}))
-        return cls(str(data["name"]), replayed(graph), graph, initialisation, dict(data.get("options", {})))
+        """The cell of a saved model, run from its graph: no file of the user's is needed.
+
+        Raises `CellError` for what is not one; nothing in ``data`` is run as code.
+        """
+        try:
+            graph, name, options = from_json(data["graph"]), data["name"], dict(data.get("options", {}))
+            initialisation = Initialisation.from_json(data.get("initialisation", {}))
+            documentation = data.get("documentation", "")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CellError(f"a damaged cell: {type(error).__name__}: {error}") from None
+        if not (isinstance(name, str) and name.isidentifier() and isinstance(documentation, str)):
+            raise CellError(f"a damaged cell: {name!r} is not the name of one")
+        return cls(name, replayed(graph), graph, initialisation, options, documentation)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
+        return self  # nothing in a cell changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as a saved model keeps it: a user's function need not be there where it is read."""
+        return Cell.from_json, (self.to_json(),)
 
 
 @overload
@@ -150,6 +167,8 @@ def cell(
     """
 
     def made(function: Callable[..., State]) -> Cell:
+        if not function.__name__.isidentifier():
+            raise CellError("a cell is a function with a name: write it with def, not lambda")
         options = _options_of(function)
         graph = trace(function, options)
         own = Initialisation(scheme=init, forget_bias=forget_bias, keep=keep, write=write)

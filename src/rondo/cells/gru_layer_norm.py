@@ -2,7 +2,8 @@
 
 Ba et al. 2016, "Layer Normalization" (arXiv 1607.06450), supplementary equations 27 to 29 (after
 Kiros et al.): the products with state and input are normalised apart; the reset acts after the
-recurrent product, as in `gru`. Each gate is normalised by itself over the hidden units.
+recurrent product, as in `gru`. Each gate is normalised by itself over the hidden units. Where the
+paper's z = 1 writes, here it keeps h, as in `gru`.
 """
 
 from rondo.cells.cell import cell
@@ -10,7 +11,7 @@ from rondo.cells.language import layer_norm, project, recur, sigmoid, tanh, vect
 from rondo.ir import State
 
 
-@cell(init="orthogonal")
+@cell(keep="z", init="orthogonal")
 def gru_layer_norm(x, h):
     """Gated recurrent unit with layer normalisation in every step (Ba et al. 2016)."""
 

@@ -55,7 +55,11 @@ class Initialisation:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Initialisation:
-        return cls(**{name: data[name] for name in asdict(cls()) if name in data})
+        read = cls(**{name: data[name] for name in asdict(cls()) if name in data})
+        words = (read.scheme, read.keep or "", read.write or "")
+        if not all(isinstance(word, str) for word in words) or not isinstance(read.forget_bias or 0.0, float | int):
+            raise ValueError(f"{read} is not an initialisation")
+        return read
 
 
 @torch.no_grad()
@@ -124,31 +128,32 @@ def _gate_biases(
     if chosen.keep is None:
         raise UsageError(f"{asked}: cell '{cell}' names no gate that keeps the state; mark it with @cell(keep=...)")
     gate, sign = chosen.keep.lstrip("-"), -1.0 if chosen.keep.startswith("-") else 1.0
-    held = [p for p in parameters if p.kind == "bias" and gate in p.blocks and p.name in weights]
+    held = _bias_of(gate, parameters, weights, sizes)
     if not held:
         if any(p.kind == "bias" and p.name in weights for p in parameters):
             raise UsageError(f"{asked}: gate '{gate}' of cell '{cell}' has no bias to set")
         return  # a layer without biases: the cell's own default has nothing to act on
-    rows = held[0].block_rows(gate, sizes)
     if chosen.chrono is None:
-        value = torch.full_like(weights[held[0].name][rows], chosen.forget_bias or 0.0)
+        value = torch.full_like(held[0], chosen.forget_bias or 0.0)
     else:
         if chosen.chrono < 3:
             raise UsageError(f"chrono = {chosen.chrono}: give the longest dependency in steps, at least 3")
-        value = torch.empty_like(weights[held[0].name][rows])
-        value.uniform_(1.0, chosen.chrono - 1.0, generator=generator).log_()
-    _set(held, weights, sizes, gate, sign * value)
+        value = torch.empty_like(held[0]).uniform_(1.0, chosen.chrono - 1.0, generator=generator).log_()
+    _set(held, sign * value)
     if chosen.chrono is not None and chosen.write is not None:
-        _set(held, weights, sizes, chosen.write, -value)
+        _set(_bias_of(chosen.write, parameters, weights, sizes), -value)
 
 
-def _set(
-    held: Sequence[Parameter],
-    weights: Mapping[str, Tensor],
-    sizes: Mapping[str, int],
-    gate: str,
-    value: Tensor,
-) -> None:
-    """The gate's whole bias: in the first bias that has the gate, zero in the other."""
-    for position, parameter in enumerate(held):
-        weights[parameter.name][parameter.block_rows(gate, sizes)] = value if position == 0 else 0.0
+def _bias_of(
+    gate: str, parameters: Sequence[Parameter], weights: Mapping[str, Tensor], sizes: Mapping[str, int]
+) -> list[Tensor]:
+    """The rows of a gate in the biases, or the learned vector ``b_<gate>`` of a cell that has that instead."""
+    stored = [p for p in parameters if p.name in weights]
+    rows = [weights[p.name][p.block_rows(gate, sizes)] for p in stored if p.kind == "bias" and gate in p.blocks]
+    return rows or [weights[p.name] for p in stored if p.kind == "vector" and p.name == f"b_{gate}"]
+
+
+def _set(held: Sequence[Tensor], value: Tensor) -> None:
+    """The gate's whole bias goes into the first of them, zero into the other."""
+    for position, rows in enumerate(held):
+        rows.copy_(value if position == 0 else torch.zeros_like(value))

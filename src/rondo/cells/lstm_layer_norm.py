@@ -11,18 +11,18 @@ from rondo.cells.language import layer_norm, project, recur, sigmoid, tanh, vect
 from rondo.ir import State
 
 
-def gate(name, x, h, init=0.0):
+def gate(name, x, h):
     """The pre-activation of a gate: two normalised products and a bias."""
     from_input = layer_norm(f"x_{name}", project(name, x, bias=False))
     from_state = layer_norm(f"h_{name}", recur(name, h, bias=False))
-    return from_input + from_state + vector(f"b_{name}", init=init)
+    return from_input + from_state + vector(f"b_{name}")
 
 
-@cell(init="orthogonal")
+@cell(keep="f", write="i", init="orthogonal", forget_bias=1.0)
 def lstm_layer_norm(x, h, c):
-    """LSTM with layer normalisation in every step (Ba et al. 2016); the forget bias starts at 1."""
+    """LSTM with layer normalisation in every step (Ba et al. 2016)."""
     i = sigmoid(gate("i", x, h))
-    f = sigmoid(gate("f", x, h, init=1.0))
+    f = sigmoid(gate("f", x, h))
     g = tanh(gate("g", x, h))
     o = sigmoid(gate("o", x, h))
     c = f * c + i * g

@@ -1,6 +1,6 @@
 """minGRU: a gated linear recurrence, no product with the state.
 
-Feng et al. 2024, "Were RNNs All We Needed?" (arXiv 2410.01201), section 3.1.1. The gate sees only
+Feng et al. 2024, "Were RNNs All We Needed?" (arXiv 2410.01201), section 3.1. The gate sees only
 the input, so that z = 1 writes; no tanh. Their numerically stable log-space form, which keeps h
 positive, is another cell.
 """

@@ -1,6 +1,6 @@
 """minLSTM: a gated linear recurrence with two gates that share one sum.
 
-Feng et al. 2024, "Were RNNs All We Needed?" (arXiv 2410.01201), section 3.2.1: forget and input
+Feng et al. 2024, "Were RNNs All We Needed?" (arXiv 2410.01201), section 3.2: forget and input
 gate see only the input and are divided by their sum, there is no output gate and no separate cell
 state.
 """

@@ -10,21 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rondo.ir import Parameter
-
-
-def _tensors(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """``function`` with plain numbers among its arguments turned into tensors like the others."""
-
-    def applied(*args: Any) -> Tensor:
-        like = next((a for a in args if isinstance(a, Tensor) and a.dtype != torch.bool), None)
-        if like is None:
-            return function(*(torch.as_tensor(a) for a in args))
-        return function(
-            *(a if isinstance(a, Tensor) else torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in args)
-        )
-
-    return applied
-
+from rondo.ir.ops import OPS
 
 TORCH: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -36,17 +22,17 @@ TORCH: dict[str, Callable[..., Any]] = {
     "le": lambda a, b: a <= b,
     "gt": lambda a, b: a > b,
     "ge": lambda a, b: a >= b,
-    "maximum": _tensors(torch.maximum),
-    "minimum": _tensors(torch.minimum),
-    "where": _tensors(torch.where),
-    "sigmoid": _tensors(torch.sigmoid),
-    "tanh": _tensors(torch.tanh),
-    "relu": _tensors(torch.relu),
-    "exp": _tensors(torch.exp),
-    "log": _tensors(torch.log),
-    "softplus": _tensors(lambda a: torch.logaddexp(a, torch.zeros_like(a))),
-    "silu": _tensors(F.silu),
-    "sqrt": _tensors(torch.sqrt),
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "where": torch.where,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "log": torch.log,
+    "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "silu": F.silu,
+    "sqrt": torch.sqrt,
     "mean": lambda a: a.mean(-1, keepdim=True),
     "sum": lambda a: a.sum(-1, keepdim=True),
 }
@@ -70,6 +56,7 @@ class TorchAlgebra:
     ) -> None:
         self.recurrent_mask = (masks or {}).get("recurrent")
         self.taps: dict[str, Any] | None = None
+        self._like = next(iter(weights.values()), None)
         self._heads = {parameter.name: parameter.heads for parameter in parameters}
         self._blocks = {
             (parameter.name, block): weights[parameter.name][parameter.block_rows(block, sizes)]
@@ -79,7 +66,19 @@ class TorchAlgebra:
         }
 
     def function(self, op: str, *args: Any) -> Any:
-        return TORCH[op](*args)
+        """One row of the table. Plain numbers become tensors like the other arguments, or stay numbers."""
+        if all(isinstance(arg, Tensor) for arg in args):
+            return TORCH[op](*args)
+        if op == "where" and not isinstance(args[0], Tensor):
+            return args[1] if args[0] else args[2]
+        if not any(isinstance(arg, Tensor) for arg in args):
+            return OPS[op].evaluate(*args).item()  # type: ignore[misc]  # as tracing folds constants
+        like = next((arg for arg in args if isinstance(arg, Tensor) and arg.dtype != torch.bool), self._like)
+        return TORCH[op](*(arg if isinstance(arg, Tensor) else self._tensor(arg, like) for arg in args))
+
+    @staticmethod
+    def _tensor(number: float, like: Tensor | None) -> Tensor:
+        return torch.tensor(number) if like is None else torch.tensor(number, dtype=like.dtype, device=like.device)
 
     def linear(
         self,

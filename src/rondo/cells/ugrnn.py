@@ -1,7 +1,8 @@
 """Update gate network: a simple network and one gate that keeps the state.
 
-Collins et al. 2017, "Capacity and Trainability in Recurrent Neural Networks" (arXiv 1611.09913),
-section 1.1. The gate's bias starts at 1, as there. Not `mgu`, whose gate also resets.
+Collins et al. 2017, "Capacity and Trainability in Recurrent Neural Networks" (arXiv 1611.09913).
+The bias of the gate, theirs to choose, starts at 1, as in TensorFlow's cell of that name. Not
+`mgu`, whose gate also resets.
 """
 
 from rondo.cells.cell import cell

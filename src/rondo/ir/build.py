@@ -172,7 +172,16 @@ class Value(Arithmetic):
 
 
 def _simplified(op: str, values: list[Value]) -> Value | None:
-    """``a * 1``, ``a + 0``, ``a - 0``, ``a / 1``: the other operand, exactly the same numbers."""
+    """``a * 1``, ``a + 0``, ``a - 0``, ``a / 1``: the other operand, exactly the same numbers.
+
+    And ``where`` with a condition on constants: the branch that is taken.
+    """
+    if op == "where":
+        condition = values[0].node
+        sides = [values[0].builder.nodes[arg] for arg in condition.args]
+        if OPS[condition.op].kind != "compare" or any(side.op != "const" for side in sides):
+            return None
+        return values[1 if OPS[condition.op].evaluate(*(side["value"] for side in sides)) else 2]  # type: ignore[misc]
     if op not in ("add", "sub", "mul", "div"):
         return None
     a, b = values

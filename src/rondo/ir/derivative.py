@@ -19,6 +19,9 @@ from rondo.ir.ops import OPS
 from rondo.ir.passes import reachable, renumbered
 from rondo.ir.verify import verify
 
+_CHEAP = ("add", "sub", "mul", "div", "neg", "maximum", "minimum", "where", "relu")
+"""Ops that cost less than reading back a kept result; their comparisons go with them."""
+
 _GIVEN = ("input", "state", "mask", "vector", "const")
 """Leaves that are there again when the step runs backward: they need no residual."""
 
@@ -93,7 +96,9 @@ def _split(graph: Graph, joint: Graph) -> Derivative:
     size = len(graph.nodes)
     live = reachable(joint, joint.outputs.values())
     used = {arg for index in live if index >= size for arg in joint.nodes[index].args if arg < size}
-    kept = sorted(arg for arg in used if joint.nodes[arg].op not in _GIVEN)
+    again = _again(joint, used)
+    used |= {arg for index in again for arg in joint.nodes[index].args}
+    kept = sorted(arg for arg in used - again if joint.nodes[arg].op not in _GIVEN)
     residuals = {index: f"s{number}" for number, index in enumerate(kept)}
     leaves = {
         index: Node("residual", (), joint.nodes[index].width, joint.nodes[index].batched, (("name", name),))
@@ -102,3 +107,17 @@ def _split(graph: Graph, joint: Graph) -> Derivative:
     needed = {index for index in live if index >= size or index in used}
     forward = replace(graph, outputs={**graph.outputs, **{name: index for index, name in residuals.items()}})
     return Derivative(verify(forward), verify(renumbered(joint, sorted(needed), leaves)), tuple(residuals.values()))
+
+
+def _again(joint: Graph, used: set[int]) -> set[int]:
+    """Those of the forward values ``used`` that the backward step computes again from others of them.
+
+    ``1 - z`` is not kept beside ``z``. Nothing else has to be kept for it: the operands are there.
+    """
+    again: set[int] = set()
+    for index in sorted(used):
+        node = joint.nodes[index]
+        cheap = node.op in _CHEAP or OPS[node.op].kind == "compare"
+        if cheap and all(arg in used or joint.nodes[arg].op in _GIVEN for arg in node.args):
+            again.add(index)
+    return again

@@ -41,7 +41,7 @@ def _softplus(a: Any) -> Any:
 
 
 def _relu_derivative(y: Any, a: Any, g: Any) -> tuple[Any, ...]:
-    return (g.where(a > 0.0, g, 0.0),)
+    return (g.where(y > 0.0, g, 0.0),)
 
 
 def _maximum_derivative(y: Any, a: Any, b: Any, g: Any) -> tuple[Any, ...]:

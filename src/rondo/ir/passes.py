@@ -21,6 +21,15 @@ def reachable(graph: Graph, roots: Iterable[int]) -> set[int]:
     return seen
 
 
+def after_state(graph: Graph) -> set[int]:
+    """All nodes that depend on the state. The others can be computed for all time steps at once."""
+    found: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        if node.op == "state" or found.intersection(node.args):
+            found.add(index)
+    return found
+
+
 def simplify(graph: Graph) -> Graph:
     """Without nodes that no output needs. Leaves of the state and the input stay: they are the interface.
 

@@ -35,29 +35,47 @@ def to_json(graph: Graph) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def from_json(data: Mapping[str, Any]) -> Graph:
+def from_json(data: Any) -> Graph:
     """The graph back again, verified. Raises `CellError` for anything that is not a legal cell."""
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise CellError(f"this is not a cell graph of format {FORMAT}")
-    try:
-        parameters = tuple(
-            Parameter(
-                str(p["name"]), str(p["kind"]), tuple(map(str, p["blocks"])), str(p["rows"]), p["columns"],
-                int(p["heads"]), tuple(p["init"]) if isinstance(p["init"], list) else p["init"],
-            )
-            for p in data["parameters"]
-        )  # fmt: skip
-        nodes = tuple(_node(node) for node in data["nodes"])
-        graph = Graph(nodes, _indexes(data["outputs"]), parameters, _indexes(data["names"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CellError(f"a damaged cell graph: {type(error).__name__}: {error}") from None
-    return verify_cell(graph)
+    parameters = tuple(_parameter(entry) for entry in _get(data, "parameters", list))
+    nodes = tuple(_node(entry) for entry in _get(data, "nodes", list))
+    return verify_cell(Graph(nodes, _indexes(data, "outputs"), parameters, _indexes(data, "names")))
 
 
-def _node(data: Mapping[str, Any]) -> Node:
-    rest = tuple((key, value) for key, value in data.items() if key not in ("op", "args", "width", "batched"))
-    return Node(str(data["op"]), tuple(map(int, data["args"])), str(data["width"]), bool(data["batched"]), rest)
+def _node(data: Any) -> Node:
+    rest = {key: value for key, value in _mapping(data).items() if key not in ("op", "args", "width", "batched")}
+    args = tuple(_checked(arg, int) for arg in _get(data, "args", list))
+    return Node(_get(data, "op", str), args, _get(data, "width", str), _get(data, "batched", bool), tuple(rest.items()))
 
 
-def _indexes(data: Mapping[str, Any]) -> dict[str, int]:
-    return {str(name): int(index) for name, index in data.items()}
+def _parameter(data: Any) -> Parameter:
+    blocks = tuple(_checked(block, str) for block in _get(data, "blocks", list))
+    columns = None if _mapping(data).get("columns") is None else _get(data, "columns", str)
+    init = data.get("init")
+    return Parameter(
+        _get(data, "name", str), _get(data, "kind", str), blocks, _get(data, "rows", str), columns,
+        _get(data, "heads", int), tuple(init) if isinstance(init, list) else init,
+    )  # fmt: skip
+
+
+def _indexes(data: Mapping[str, Any], key: str) -> dict[str, int]:
+    return {_checked(name, str): _checked(index, int) for name, index in _get(data, key, Mapping).items()}
+
+
+def _get(data: Any, key: str, kind: type) -> Any:
+    if key not in _mapping(data):
+        raise CellError(f"a damaged cell graph: '{key}' is missing")
+    return _checked(data[key], kind)
+
+
+def _mapping(data: Any) -> Mapping[str, Any]:
+    checked: Mapping[str, Any] = _checked(data, Mapping)
+    return checked
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise CellError(f"a damaged cell graph: {value!r} stands where a {kind.__name__} was expected")
+    return value

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-from rondo.errors import CellError, nearest
+from rondo.errors import CellError, UsageError, nearest
 from rondo.ir.build import Arithmetic, Builder, Value
 from rondo.ir.graph import Graph, Parameter
 from rondo.ir.ops import FUNCTIONS
@@ -106,7 +106,7 @@ class Symbol(Arithmetic):
     def __float__(self) -> float:
         raise _refused("turning a value into a number (as functions of 'math' do)", _functions_hint())
 
-    __int__ = __index__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __float__
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -248,6 +248,8 @@ def _trace_once(
     with activate(algebra), _locals_of(function) as seen:
         try:
             result = function(x, *state, **options)
+        except UsageError:
+            raise
         except Exception as error:
             raise CellError(f"{_where(function, error)}: {_explained(error)}") from None
     if not isinstance(result, State):
