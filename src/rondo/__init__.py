@@ -1,3 +1,47 @@
-"""Rondo: learning from sequences with recurrent neural networks."""
+"""Rondo: learning from sequences with recurrent neural networks.
+
+A cell is written once as its equations (`rondo.cell`), a layer unrolls it over time
+(`rondo.Recurrent`), a task trains a model on files (`rondo.train`) that is then used
+(`rondo.load`). ``rondo.nn`` has stand-ins for ``torch.nn.RNN``, ``LSTM`` and ``GRU``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from rondo import nn
+    from rondo.cells import Cell, State, cell, get_cell
+    from rondo.layers import Recurrent, StackState
+    from rondo.tasks.registry import load, train
+
+_HOME = {
+    "Cell": "rondo.cells",
+    "Recurrent": "rondo.layers",
+    "StackState": "rondo.layers",
+    "State": "rondo.cells",
+    "cell": "rondo.cells",
+    "get_cell": "rondo.cells",
+    "load": "rondo.tasks.registry",
+    "train": "rondo.tasks.registry",
+}
+"""Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
+
+__all__ = [*_HOME, "__version__", "nn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "nn":
+        return import_module("rondo.nn")
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rondo' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,93 @@
+"""`DigitModel`: reads handwritten digits row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rondo.cells import Cell
+from rondo.errors import ModelError, UsageError
+from rondo.models.classifier import SequenceClassifier
+from rondo.models.folder import read_model, save_model
+from rondo.models.language_model import RecurrentOptions
+from rondo.models.weights import load_weights
+from rondo.tasks.digits.data import CLASSES, ROW_LENGTH, read_digits
+from rondo.tasks.digits.options import DigitData, DigitNetwork
+
+
+class DigitModel:
+    """A trained classifier of digit images. Made by training or by `rondo.load`."""
+
+    task = "digits"
+
+    def __init__(self, network: SequenceClassifier, config: Mapping[str, Any]) -> None:
+        self.network = network.eval()
+        self.config = dict(config)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @torch.no_grad()
+    def predict_proba(self, rows: Any) -> Tensor:
+        """Probabilities (N, 10) for images (N, 8, 8) with values from 0 (paper) to 1 (ink)."""
+        images = torch.as_tensor(rows, dtype=torch.float32)
+        if images.dim() != 3 or images.shape[1:] != (ROW_LENGTH, ROW_LENGTH):
+            raise UsageError(f"images have shape {tuple(images.shape)}; expected (N, {ROW_LENGTH}, {ROW_LENGTH})")
+        return self.network(images.to(self.network.readout.weight.device)).softmax(1).cpu()
+
+    def predict(self, rows: Any) -> Tensor:
+        """The most likely digit of each image, (N,)."""
+        return self.predict_proba(rows).argmax(1)
+
+    def evaluate(self, paths: Any = (), **_: Any) -> dict[str, Any]:
+        """Accuracy on the images that were held out when this model was trained."""
+        if paths:
+            raise UsageError("this model is evaluated on the digits it held out; it takes no files")
+        options = self.config["options"]
+        test = read_digits(DigitData(**options["data"]), seed=options["training"]["seed"]).test
+        accuracy = (self.predict(test.rows) == test.digit).double().mean().item()
+        return {"task": self.task, "accuracy": accuracy, "images": len(test)}
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights and configuration."""
+        save_model(folder, self.config, self.network.state_dict())
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> DigitModel:
+        """The model in ``folder``; its cell comes from the saved graph."""
+        config, tensors = read_model(folder)
+        network = network_from(config)
+        load_weights(network, tensors, Path(folder))
+        return cls(network.to(device), config)
+
+
+def build_network(options: DigitNetwork) -> tuple[SequenceClassifier, dict[str, Any]]:
+    """A new network, and the configuration from which it can be built again."""
+    shape = {
+        "recurrent": {name: getattr(options, name) for name in RecurrentOptions.__dataclass_fields__},
+        "bidirectional": options.bidirectional,
+        "output_dropout": options.output_dropout,
+    }
+    network = _network(shape)
+    return network, {**shape, "cell": network.recurrent.cell.to_json()}
+
+
+def network_from(config: Mapping[str, Any]) -> SequenceClassifier:
+    """The network that a model's configuration describes."""
+    try:
+        return _network(config["network"], cell=Cell.from_json(config["network"]["cell"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None
+
+
+def _network(shape: Mapping[str, Any], *, cell: Cell | None = None) -> SequenceClassifier:
+    return SequenceClassifier(
+        ROW_LENGTH, CLASSES, RecurrentOptions(**shape["recurrent"]), bidirectional=shape["bidirectional"],
+        output_dropout=shape["output_dropout"], cell=cell,
+    )  # fmt: skip

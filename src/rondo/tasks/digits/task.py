@@ -1,0 +1,115 @@
+"""Train a classifier of handwritten digits read row by row: many to one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rondo.evaluation.baselines import logistic_regression, majority
+from rondo.evaluation.metrics import bootstrap_interval
+from rondo.inspect.provenance import collect
+from rondo.models.folder import check_output_folder, prepare_output_folder
+from rondo.tasks.digits.data import DigitBatch, Digits, DigitSplit, ShuffledDigits, read_digits
+from rondo.tasks.digits.model import DigitModel, build_network
+from rondo.tasks.digits.options import DigitOptions
+from rondo.tasks.digits.report import write_report
+from rondo.tasks.options import to_sections
+from rondo.training.loop import train
+from rondo.training.protocols import Progress, Result, TrainingSummary
+
+DEFAULT_EPOCHS = 60
+
+
+class DigitLoss:
+    """Cross-entropy of the class."""
+
+    def __call__(self, model: nn.Module, batch: DigitBatch, carried: None) -> Result:
+        loss = F.cross_entropy(model(batch.rows), batch.digit, reduction="sum")
+        return Result(loss_sum=loss, count=len(batch.digit))
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        return None
+
+
+def train_digits(
+    out: str | Path,
+    options: DigitOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train and write the model folder ``out``. Returns what `rondo train --json` prints."""
+    clock = time.perf_counter()
+    check_output_folder(out, resume=resume, overwrite=overwrite)
+    training = options.training
+    if training.epochs is None and training.steps is None and training.minutes is None:
+        training = replace(training, epochs=DEFAULT_EPOCHS)
+    split = read_digits(options.data, seed=training.seed)
+    source = ShuffledDigits(split.train, batch_size=training.batch_size, seed=training.seed)
+    torch.manual_seed(training.seed)
+    network, shape = build_network(options.model)
+    folder = prepare_output_folder(out, resume=resume, overwrite=overwrite)
+    summary = train(
+        network, source, DigitLoss(), lambda model: _watch(model, split.valid), training, folder, resume=resume,
+        progress=progress,
+    )  # fmt: skip
+    if not summary.is_main_process:
+        return {}
+    config = {"task": "digits", "network": shape, "options": to_sections(replace(options, training=training))}
+    model = DigitModel(network, config)
+    result = _result(folder, model, split, summary, seed=training.seed)
+    result["seconds"] = time.perf_counter() - clock
+    provenance = collect(
+        seed=training.seed, seconds=result["seconds"], device=next(network.parameters()).device
+    )
+    model.config |= {"result": result, "provenance": provenance.to_dict()}
+    model.save(folder)
+    write_report(folder, model, split, summary, result, provenance)
+    return result
+
+
+def _watch(model: nn.Module, digits: Digits) -> dict[str, float]:
+    device = next(model.parameters()).device
+    logits = model(digits.rows.to(device)).cpu()
+    return {
+        "valid_loss": F.cross_entropy(logits, digits.digit).item(),
+        "valid_accuracy": (logits.argmax(1) == digits.digit).double().mean().item(),
+    }
+
+
+def _result(
+    folder: Path, model: DigitModel, split: DigitSplit, summary: TrainingSummary, *, seed: int
+) -> dict[str, Any]:
+    right = (model.predict(split.test.rows) == split.test.digit).double().numpy()
+    low, high = bootstrap_interval(right, seed=seed)
+    learned = [(part.rows.flatten(1).numpy(), part.digit.numpy()) for part in (split.train, split.valid, split.test)]
+    baselines = {
+        "majority class": majority(learned[0][1], learned[2][1]),
+        "logistic regression": logistic_regression(*learned, seed=seed),
+    }
+    strongest = max(baselines, key=lambda name: baselines[name])
+    return {
+        "task": "digits",
+        "model": str(folder),
+        "seed": seed,
+        "training_seconds": summary.seconds,
+        "epochs": summary.epochs,
+        "steps": summary.steps,
+        "schedule_steps": summary.schedule_steps,
+        "stopped": summary.stopped_why,
+        "parameters": model.parameters,
+        "metric": "accuracy",
+        "score": float(right.mean()),
+        "score_interval": [low, high],
+        "baselines": baselines,
+        "baseline": strongest,
+        "baseline_score": baselines[strongest],
+        **{name: summary.final[name] for name in ("valid_loss", "valid_accuracy")},
+    }

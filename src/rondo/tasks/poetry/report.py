@@ -1,0 +1,127 @@
+"""The report page and the card of a model of verse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rondo.inspect import Card, Column, Metric, Provenance, Report, Sample, Score, write_card
+from rondo.inspect.card import DataPart
+from rondo.inspect.plots import learning_curves
+from rondo.ir.printing import to_latex
+from rondo.models.folder import REPORT
+from rondo.tasks.poetry.corpus import Corpus, Split
+from rondo.tasks.poetry.forms import FIXED_FORMS, Form, split_lines
+from rondo.tasks.poetry.model import PoetryModel
+from rondo.training.protocols import TrainingSummary
+
+LOSS = Metric("validation loss", "lower", "nats per token", digits=4)
+REPORT_SAMPLES = 200
+
+
+def scores(result: dict[str, Any]) -> list[Score]:
+    """The network beside its baseline, on the same tokens."""
+    found = [Score("this model", result["valid_loss"], role="ours")]
+    if result["baseline_loss"] is not None:
+        found.append(Score(result["baseline"], result["baseline_loss"], note="same poems"))
+    return found
+
+
+def lined(poem: str, form: Form) -> str:
+    """A poem as it is printed: a couplet of five-character lines in a row, else a line in a row."""
+    marked = [line + form.mark(number) for number, line in enumerate(split_lines(poem))]
+    if form.width == 5:
+        return "\n".join("".join(marked[at : at + 2]) for at in range(0, len(marked), 2))
+    return "\n".join(marked)
+
+
+def write_report(
+    folder: Path,
+    model: PoetryModel,
+    corpus: Corpus,
+    parts: Split,
+    summary: TrainingSummary,
+    result: dict[str, Any],
+    provenance: Provenance,
+) -> None:
+    """``report.html`` and ``README.md`` of the model folder."""
+    recurrent = model.network.recurrent
+    about = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {result['parameters']:,} parameters"
+    report = Report("Classical Chinese verse", subtitle=f"{about}, learned from {len(parts.train):,} poems")
+    if result["baseline_loss"] is not None:
+        report.compare(scores(result), LOSS)
+    report.key_figure("perplexity", f"{result['perplexity']:.1f}", "per token, on poems held out")
+    report.key_figure("training", f"{summary.epochs:.1f} epochs", f"{summary.steps:,} steps")
+
+    section = report.section("Poems")
+    section.text("Written by the model from nothing but the form, held to form, rhyme and tones; not picked.")
+    section.samples(
+        [
+            Sample(lined(poem, form), label=form.name)
+            for form in FIXED_FORMS
+            for poem in model.generate(form.name, samples=2, seed=result["seed"])
+        ],
+        kind="verse",
+    )
+    table = model.compare(parts.valid, samples=REPORT_SAMPLES, seed=result["seed"])
+    report.section("Beside human poems").text(
+        f"{REPORT_SAMPLES} poems sampled freely (only the form is told), as many held to form, rhyme and tones while "
+        "they are written, and the human poems that were held out. Temperature 1. The rules are those of recent-style "
+        "verse; rhymes and tones by the 106 Pingshui groups. `rondo evaluate` counts more poems."
+    ).table(
+        [column if number == 0 else Column(column, right=True) for number, column in enumerate(table.columns)],
+        table.rows(),
+    )
+    section = report.section("Loss beside the baseline")
+    section.text(
+        f"Nats per token (character, mark or end) over {len(parts.valid):,} poems held out; poems that share half "
+        "their lines were kept on one side. The n-gram model learned from the same poems."
+    )
+    section.scores(scores(result), LOSS)
+    report.section("Learning curves").plot(
+        learning_curves(
+            summary.history,
+            {"loss": "training (with dropout)", "valid_loss": "validation"},
+            metric=LOSS,
+            baselines=[score for score in scores(result) if score.role == "baseline"],
+            mark_best="valid_loss",
+        ),
+        "Loss over training.",
+    )
+    counts = corpus.counts.to_dict()
+    report.section("Data").facts(
+        {name.replace("_", " "): f"{value:,}" for name, value in counts.items() if isinstance(value, int)}
+    ).table(["form", Column("poems", right=True)], [[name, f"{n:,}"] for name, n in corpus.counts.forms.items()])
+    report.next_commands(_commands(folder))
+    report.provenance(provenance)
+    report.save(folder / REPORT)
+    write_card(
+        Card(
+            title=f"Classical Chinese verse ({about})",
+            task="poetry",
+            cell=recurrent.cell.name,
+            parameters=result["parameters"],
+            summary="Writes verse in five forms, held to form, rhyme and tones on request.",
+            data=[DataPart(name, count, "poems") for name, count in result["poems"].items() if count],
+            metric=LOSS,
+            scores=scores(result),
+            shell=[command for command, _ in _commands(folder)],
+            python=(
+                "import rondo\n\n"
+                f"model = rondo.load({str(folder)!r})\n"
+                'print(model.generate("七言絕句", prompt="明月", seed=1)[0])'
+            ),
+            equations=to_latex(recurrent.cell.graph),
+            limits="It holds the rules because it is held to them, and knows the sound of the old lines, not sense.",
+            provenance=provenance,
+        ),
+        folder,
+    )
+
+
+def _commands(folder: Path) -> list[tuple[str, str]]:
+    return [
+        (f"rondo generate {folder} --form 七言绝句 --prompt 明月", "a poem that begins with these characters"),
+        (f"rondo generate {folder} --form 五言绝句 --acrostic 春夏秋冬", "lines that begin with them (藏头诗)"),
+        (f"rondo evaluate {folder} POEMS.jsonl", "rules kept, lines copied, perplexity"),
+    ]

@@ -1,0 +1,95 @@
+"""The tasks by name: how each is trained and loaded, for Python and the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rondo.errors import ModelError, UsageError, nearest
+from rondo.models.folder import read_config
+from rondo.tasks.digits.model import DigitModel
+from rondo.tasks.digits.options import DigitOptions
+from rondo.tasks.digits.task import train_digits
+from rondo.tasks.options import from_flat
+from rondo.tasks.poetry.model import PoetryModel
+from rondo.tasks.poetry.options import PoetryOptions
+from rondo.tasks.poetry.task import train_poetry
+from rondo.tasks.text.model import TextModel
+from rondo.tasks.text.options import TextOptions
+from rondo.tasks.text.task import train_text
+from rondo.training.protocols import Progress
+
+
+@dataclass(frozen=True)
+class Task:
+    """One application."""
+
+    name: str
+    summary: str
+    """A line for people."""
+    options: type
+    """Its options: a dataclass of sections, see `rondo.tasks.options`."""
+    train: Callable[..., dict[str, Any]]
+    """``train(paths, out, options, *, resume, overwrite, progress)``; without ``paths`` if it takes no files."""
+    load: Callable[..., Any]
+    """``load(folder, *, device)``: the model."""
+    takes_files: bool = True
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("text", "a language model that writes text like yours", TextOptions, train_text, TextModel.load),
+        Task("poetry", "classical Chinese verse: forms, rhyme, tones", PoetryOptions, train_poetry, PoetryModel.load),
+        Task(
+            "digits", "scikit-learn's handwritten digits, read row by row", DigitOptions, train_digits,
+            DigitModel.load, takes_files=False,
+        ),
+    )
+}  # fmt: skip
+
+
+def get_task(name: str) -> Task:
+    """A task by name."""
+    if name not in TASKS:
+        raise UsageError(f"unknown task '{name}'{nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def train(
+    task: str,
+    paths: str | Path | Sequence[str | Path] = (),
+    *,
+    out: str | Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train a model as ``rondo train TASK`` does: ``rondo.train("text", "poems.txt", out="model", minutes=5)``.
+
+    ``options`` are the flags of the command line with underscores. Returns what ``--json`` prints;
+    the model is in the folder ``out`` (`rondo.load`).
+    """
+    found = get_task(task)
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    resolved = from_flat(found.options, options)
+    further = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    if not found.takes_files:
+        if files:
+            raise UsageError(f"task '{task}' takes no files")
+        return found.train(out, resolved, **further)
+    if not files:
+        raise UsageError(f"task '{task}' needs at least one file to learn from")
+    return found.train(files, out, resolved, **further)
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> Any:
+    """The model in a folder that a training wrote. Nothing in the folder is run."""
+    config = read_config(folder)
+    name = config.get("task")
+    if name not in TASKS:
+        raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
+    return TASKS[name].load(folder, device=device)

@@ -1,0 +1,68 @@
+"""Every option of training on text. The text below a field is its help on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rondo.models.language_model import RecurrentOptions
+from rondo.training.options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextData:
+    """What to learn from, and how the text becomes tokens."""
+
+    level: Literal["characters", "words", "pieces"] = "characters"
+    """Tokens: characters; words, split at blanks with each line's end as <eos>; or pieces (byte-pair encoding)."""
+    vocabulary_size: int | None = None
+    """At most this many tokens, the most frequent; default: all for characters and words, 4000 for pieces."""
+    encoding: str | None = None
+    """Encoding of the files, such as utf-8, gb18030 or latin-1; default: found out from the bytes."""
+    valid_fraction: float = 0.1
+    """Share of the text, its end, that is held out for validation when there is no --valid file."""
+    valid: str | None = None
+    """A file to validate on instead of the end of the text."""
+    test: str | None = None
+    """A file to test on once, after training."""
+    baseline_order: int = 8
+    """Longest n-grams of the Kneser-Ney baseline (the best order up to this one is chosen); 0: no baseline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions(RecurrentOptions):
+    """The network."""
+
+    embedding: int | None = None
+    """Width of the token vectors; default: 64 for up to 256 tokens, else as wide as the hidden layers."""
+    output_dropout: float = 0.1
+    """Probability of dropping values before the read-out."""
+    layer_dropout: float = 0.1
+    """Probability of dropping outputs between layers."""
+    tied: bool | None = None
+    """Share the embedding's matrix with the read-out; default: where both are equally wide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTraining(TrainingOptions):
+    """How to train. Without a budget in epochs, steps or minutes: five minutes."""
+
+    batch_size: int | None = None
+    """Streams of text that are read side by side; default 64, fewer for a short text."""
+    bptt_length: int = 100
+    """Steps of truncated backpropagation through time; the state is carried on from one to the next."""
+    learning_rate: float = 4e-3
+    """Learning rate at its peak."""
+    warmup_steps: int = 50
+    """Steps over which the learning rate rises from zero to its peak."""
+    weight_decay: float = 0.01
+    """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """Options of ``rondo train text``."""
+
+    data: TextData = field(default_factory=TextData)
+    model: LanguageModelOptions = field(default_factory=LanguageModelOptions)
+    training: TextTraining = field(default_factory=TextTraining)
