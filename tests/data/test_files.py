@@ -112,6 +112,12 @@ def test_a_mark_that_the_told_encoding_would_keep_is_dropped(tmp_path: Path, enc
     assert read_text(path, encoding=encoding) == TRADITIONAL
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_without_a_mark_the_low_byte_is_first(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path, TRADITIONAL.encode(f"{encoding}-le"))
+    assert "".join(iter_text(path, encoding=encoding, chunk=1)) == TRADITIONAL
+
+
 def test_a_told_encoding_goes_before_a_detected_one(tmp_path: Path) -> None:
     path = written(tmp_path, SIMPLIFIED.encode("gb18030"))
     assert read_text(path, encoding="latin-1") == SIMPLIFIED.encode("gb18030").decode("latin-1")

@@ -18,6 +18,7 @@ from rondo.data.tokenizers import (
     CharacterTokenizer,
     Tokenizer,
     WordTokenizer,
+    build_tokenizer,
     encode_files,
     encode_stream,
     load_tokenizer,
@@ -140,22 +141,6 @@ def test_half_characters_get_no_place_in_the_vocabulary() -> None:
     assert CharacterTokenizer.train(["a\ud800\udfff"]).size == 2
 
 
-def test_special_tokens_stand_apart_from_text() -> None:
-    tokenizer = CharacterTokenizer.train(["<a>bc"], specials=["<a>", "<form>"])
-    assert tokenizer.special("<form>") == 2
-    assert tokenizer.size == 3 + len("<>abc")
-    assert 1 not in tokenizer.encode("<a>bc")
-    assert tokenizer.decode([1, 2, *tokenizer.encode("<a>bc")]) == "<a>bc"
-    assert tokenizer.token(1) == "<a>"
-
-
-def test_special_tokens_are_saved(tmp_path: Path) -> None:
-    CharacterTokenizer.train(["abc"], specials=["<form>"]).save(tmp_path)
-    loaded = load_tokenizer(tmp_path)
-    assert isinstance(loaded, CharacterTokenizer)
-    assert loaded.special("<form>") == 1
-
-
 def test_words_and_lines() -> None:
     tokenizer = WordTokenizer.train(["b a b\n<unk> b a <eos>", " c\n"])
     assert tokenizer.words == ("<unk>", "<eos>", "b", "a", "c")
@@ -186,6 +171,46 @@ def test_pieces_are_in_the_library_s_own_format(tmp_path: Path) -> None:
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert theirs.encode(TEXT).ids == PIECES.encode(TEXT).tolist()
     assert theirs.decode(theirs.encode(TEXT).ids) == TEXT
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_tokens(kind: str) -> None:
+    tokenizer = made(kind)
+    shown = [tokenizer.token(i) for i in range(tokenizer.size)]
+    known = [i for i in range(1, tokenizer.size) if "\ufffd" not in shown[i]]
+    assert len(known) > 20
+    assert [tokenizer.number(shown[i]) for i in known] == known
+    assert tokenizer.number("no such token") is None
+
+
+def test_line_ends_have_a_number_where_there_are_lines() -> None:
+    assert CharacterTokenizer("\nab").number("\n") == 1
+    assert made("words").number("<eos>") == 1
+    assert CharacterTokenizer("ab").number("\n") is None
+    assert CharacterTokenizer("ab").number("") is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_characters_are_counted(kind: str) -> None:
+    tokenizer = made(kind)
+    ids = tokenizer.encode(TEXT)
+    assert tokenizer.count_characters(ids) == len(tokenizer.decode(ids))
+    assert tokenizer.count_characters(ids[:9]) == len(tokenizer.decode(ids[:9]))
+
+
+def test_a_vocabulary_need_not_know_the_end_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes("ab月".encode("utf-16"))
+    (tmp_path / "2").write_bytes("cd e\n".encode("utf-16-le"))
+    paths = [tmp_path / "1", tmp_path / "2"]
+
+    assert build_tokenizer(paths, leave_out=0.0).size == 1 + len("\nab月cd e")
+    held_out = build_tokenizer(paths, leave_out=4 / 9)
+    assert [held_out.token(i) for i in range(1, held_out.size)] == list("\nabc月")
+    words = build_tokenizer(paths, kind="words", encoding="utf-16")
+    assert {words.token(i) for i in range(words.size)} == {"<unk>", "<eos>", "ab月", "cd", "e"}
+    assert build_tokenizer(paths, vocabulary_size=4).size == 4
+    with pytest.raises(DataError, match="too rare"):
+        build_tokenizer(paths, min_count=9)
 
 
 def test_files_are_encoded_one_after_the_other(tmp_path: Path) -> None:
@@ -238,9 +263,9 @@ HOSTILE = {
         [],
         {"kind": "runes"},
         {"kind": "characters"},
-        {"kind": "characters", "characters": "aa", "specials": []},
-        {"kind": "characters", "characters": 7, "specials": []},
-        {"kind": "characters", "characters": "ab", "specials": [3]},
+        {"kind": "characters", "characters": "aa"},
+        {"kind": "characters", "characters": 7},
+        {"kind": "characters", "characters": ["ab"]},
         {"kind": "words", "words": ["a", "a"]},
         {"kind": "words", "words": ["a b"]},
         {"kind": "words", "words": [3]},

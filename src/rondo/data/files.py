@@ -69,10 +69,12 @@ def _several(paths: Paths) -> Sequence[str | Path]:
 def _decode(path: Path, encoding: str | None, chunk: int) -> Generator[str, None, None]:
     """A file's text in pieces, none of them empty; at least one."""
     name = encodings.check_name(encoding) if encoding else detect_encoding(path)
-    decoder = codecs.getincrementaldecoder(name)()
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
     offset, line, started = 0, 1, False
     with open_binary(path) as content:
+        if name in ("utf-16", "utf-32") and encodings.byte_order_mark(content.peek(4)) is None:
+            name += "-le"
+        decoder = codecs.getincrementaldecoder(name)()
         while True:
             data = content.read(chunk)
             if offset == 0 and not name.startswith(("utf-16", "utf-32")):

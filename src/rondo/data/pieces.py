@@ -68,6 +68,14 @@ class BytePairTokenizer:
     def token(self, index: int) -> str:
         return self._bytes[index].decode("utf-8", "replace")
 
+    def number(self, token: str) -> int | None:
+        ids = self.encode(token)
+        return int(ids[0]) if len(ids) == 1 else None
+
+    def count_characters(self, ids: Iterable[int]) -> int:
+        # Bytes of the form 10xxxxxx continue a character, all others begin one.
+        return sum(byte & 0xC0 != 0x80 for index in ids for byte in self._bytes[index])
+
     def cut(self, text: str) -> int:
         return cut_before_blank(text)
 

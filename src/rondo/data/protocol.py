@@ -54,6 +54,14 @@ class Tokenizer(Protocol):
         """One token, for people to look at."""
         ...
 
+    def number(self, token: str) -> int | None:
+        """The id of the token with this text, if there is one."""
+        ...
+
+    def count_characters(self, ids: Iterable[int]) -> int:
+        """How many characters of text these ids stand for."""
+        ...
+
     def cut(self, text: str) -> int:
         """The last place at which parting the text leaves its ids as they are; 0 if there is none."""
         ...

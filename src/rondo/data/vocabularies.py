@@ -22,37 +22,24 @@ _CODE_POINTS = 0x110000
 
 
 class CharacterTokenizer:
-    """One token a character. Number 0 is ``<unk>``, then come special tokens, then characters in their order.
-
-    Special tokens are for what stands between characters, such as the form of a poem: no text is encoded as
-    one, and they leave no trace in decoded text.
-    """
+    """One token a character; number 0 is ``<unk>``, the characters follow in the order of their code points."""
 
     kind = "characters"
     unknown = 0
 
-    def __init__(self, characters: Sequence[str], *, specials: Sequence[str] = ()) -> None:
-        self.specials = tuple(specials)
-        self.characters = "".join(characters)
-        self._tokens = [UNKNOWN, *self.specials, *self.characters]
-        if len(set(self._tokens)) != len(self._tokens) or not all(isinstance(name, str) for name in self.specials):
-            raise DataError("a vocabulary of characters has no token twice, and names for its special tokens.")
-        self._texts = np.array(["\ufffd", *[""] * len(self.specials), *self.characters], dtype=object)
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        if not isinstance(characters, str) or len(set(characters)) != len(characters):
+            raise DataError("a vocabulary of characters is a text that has no character twice.")
+        self._texts = np.array(["\ufffd", *characters], dtype=object)
         self._numbers = np.zeros(_CODE_POINTS, _smallest(self.size))
-        self._numbers[_code_points(self.characters)] = np.arange(1 + len(self.specials), self.size)
+        self._numbers[_code_points(characters)] = np.arange(1, self.size)
 
     @classmethod
-    def train(
-        cls,
-        texts: Iterable[str],
-        *,
-        vocabulary_size: int | None = None,
-        min_count: int = 1,
-        specials: Sequence[str] = (),
-    ) -> Self:
+    def train(cls, texts: Iterable[str], *, vocabulary_size: int | None = None, min_count: int = 1) -> Self:
         """The characters of a text: those seen ``min_count`` times, the ``vocabulary_size`` most frequent at most.
 
-        The size counts ``<unk>`` and the special tokens as well.
+        The size counts ``<unk>`` as well.
         """
         counts = np.zeros(_CODE_POINTS, np.int64)
         for text in texts:
@@ -60,15 +47,14 @@ class CharacterTokenizer:
             counts[: len(seen)] += seen
         counts[0xD800:0xE000] = 0  # halves of UTF-16 pairs are no characters, and no file can hold them
         kept = np.flatnonzero(counts >= max(min_count, 1))
-        room = _room(vocabulary_size, 1 + len(specials))
-        by_count = kept[np.argsort(-counts[kept], kind="stable")][:room]
+        by_count = kept[np.argsort(-counts[kept], kind="stable")][: _room(vocabulary_size, 1)]
         if not len(by_count):
             raise DataError("no characters to make a vocabulary of: the text is empty or all of it is too rare.")
-        return cls([chr(point) for point in np.sort(by_count)], specials=specials)
+        return cls("".join(chr(point) for point in np.sort(by_count)))
 
     @property
     def size(self) -> int:
-        return len(self._tokens)
+        return 1 + len(self.characters)
 
     def encode(self, text: str) -> Ids:
         return self._numbers[_code_points(text)]
@@ -77,11 +63,14 @@ class CharacterTokenizer:
         return "".join(self._texts[_listed(ids)])
 
     def token(self, index: int) -> str:
-        return self._tokens[index]
+        return self.characters[index - 1] if index else UNKNOWN
 
-    def special(self, name: str) -> int:
-        """The id of a special token."""
-        return 1 + self.specials.index(name)
+    def number(self, token: str) -> int | None:
+        place = self.characters.find(token) if len(token) == 1 else -1
+        return None if place < 0 else place + 1
+
+    def count_characters(self, ids: Iterable[int]) -> int:
+        return len(_listed(ids))
 
     def cut(self, text: str) -> int:
         return len(text)
@@ -90,13 +79,12 @@ class CharacterTokenizer:
         return _Characters(self)
 
     def save(self, folder: str | Path) -> None:
-        content = {"kind": self.kind, "specials": list(self.specials), "characters": self.characters}
-        write_json(Path(folder) / VOCABULARY_FILE, content)
+        write_json(Path(folder) / VOCABULARY_FILE, {"kind": self.kind, "characters": self.characters})
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """The tokenizer that `save` wrote down."""
-        return cls(content["characters"], specials=content["specials"])
+        return cls(content["characters"])
 
 
 class WordTokenizer:
@@ -142,6 +130,12 @@ class WordTokenizer:
 
     def token(self, index: int) -> str:
         return self.words[index]
+
+    def number(self, token: str) -> int | None:
+        return self._numbers.get(token)
+
+    def count_characters(self, ids: Iterable[int]) -> int:
+        return len(self.decode(ids))
 
     def cut(self, text: str) -> int:
         return cut_before_blank(text)
