@@ -73,13 +73,15 @@ class Page(HTMLParser):
 def full(language="en", text="A quiet sentence."):
     """A report with a piece of every kind, each showing ``text``."""
     report = Report(f"Title {text}", subtitle=text, language=language).verdict(text, tone="bad")
-    report.key_figure(f"key {text}", "1.492", text)
+    report.key_figure(f"key {text}", f"value {text}", text)
     section = report.section(f"First {text}").text(f"{text}\n\n- item {text}\n- `{text}`")
     section.pre(text).facts({text: text})
     section.table([text, Column("n")], [[text, 1.0]], caption=text, marks={0: ("best", "ours")})
-    section.samples([Sample(text + " and on", label=text, prompt=text, checks={text: True}, note=text)], caption=text)
-    section.samples([Sample("明月\n松間", prompt="明月"), Sample(text)], kind="verse")
-    section.tiles([Tile(np.eye(8), reading=text, truth="7", note=text)], caption=text)
+    section.samples(
+        [Sample(f"{text} and {text}", label=text, prompt=text, checks={text: True}, note=text)], caption=text
+    )
+    section.samples([Sample(f"明月{text}\n松間", prompt=f"明月{text}"), Sample(text)], kind="verse")
+    section.tiles([Tile(np.eye(8), reading=text, truth=f"7{text}", note=text)], caption=text)
     curves = plots.learning_curves([{"step": i, text: 1.0 / (i + 1)} for i in range(9)], {text: text}, metric=LOSS)
     section.plot(curves, text, alt=f"alt {text}")
     report.section("Scores").scores([Score(text, 0.5, role="ours"), Score("other", 0.7)], LOSS, caption=text)
@@ -184,7 +186,7 @@ def test_every_figure_and_image_has_words():
         assert len(figure["aria-label"]) > 5
     assert page.of("img")
     for image in page.of("img"):
-        assert image["alt"] == "read as A quiet sentence., wrong, is 7"
+        assert image["alt"] == "read as A quiet sentence., wrong, is 7A quiet sentence."
     assert {a["scope"] for a in page.of("th")} == {"col", "row"}
     assert page.of("caption") is not None
     alternative = Report("x")
