@@ -75,8 +75,8 @@ def train(
     """
     found = get_task(task)
     files = [paths] if isinstance(paths, str | Path) else list(paths)
-    resolved = from_flat(found.options, options)
-    further = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    resolved: Any = from_flat(found.options, options)
+    further: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     if not found.takes_files:
         if files:
             raise UsageError(f"task '{task}' takes no files")

@@ -56,9 +56,7 @@ def read_digits(options: DigitData, *, seed: int) -> DigitSplit:
     rest, test = train_test_split(
         np.arange(len(digits)), test_size=options.test_fraction, stratify=digits, random_state=seed
     )
-    train, valid = train_test_split(
-        rest, test_size=options.valid_fraction, stratify=digits[rest], random_state=seed
-    )
+    train, valid = train_test_split(rest, test_size=options.valid_fraction, stratify=digits[rest], random_state=seed)
     return DigitSplit(*(Digits(torch.as_tensor(images[i]), torch.as_tensor(digits[i])) for i in (train, valid, test)))
 
 

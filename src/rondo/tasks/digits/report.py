@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ ACCURACY = Metric("accuracy", "higher", digits=1, percent=True)
 SHOWN = 24
 
 
+@dataclass(frozen=True)
+class DigitRun:
+    """A finished training with everything that a page about it shows."""
+
+    folder: Path
+    model: DigitModel
+    split: DigitSplit
+    summary: TrainingSummary
+    result: dict[str, Any]
+    provenance: Provenance
+
+
 def scores(result: dict[str, Any]) -> list[Score]:
     """The network beside its baselines, on the same held-out images."""
     low, high = result["score_interval"]
@@ -31,15 +44,12 @@ def tiles(model: DigitModel, digits: Digits, shown: int = SHOWN) -> list[Tile]:
     """Held-out images with what was read in them: every mistake first, as far as there is room."""
     read = model.predict(digits.rows)
     order = torch.argsort((read == digits.digit).int(), stable=True)[:shown].tolist()
-    return [
-        Tile(digits.rows[i].numpy(), str(int(read[i])), str(int(digits.digit[i]))) for i in order
-    ]
+    return [Tile(digits.rows[i].numpy(), str(int(read[i])), str(int(digits.digit[i]))) for i in order]
 
 
-def add_digit_sections(
-    report: Report, model: DigitModel, split: DigitSplit, summary: TrainingSummary, result: dict[str, Any]
-) -> None:
+def add_digit_sections(report: Report, run: DigitRun) -> None:
     """Accuracy beside the baselines, curves and digits with their reading; used by the demo's page too."""
+    model, split, summary, result = run.model, run.split, run.summary, run.result
     section = report.section("Digits: accuracy beside the baselines")
     section.text(
         f"Each image is read as a sequence of 8 rows of 8 grey levels. {len(split.test)} images were held out and "
@@ -60,24 +70,18 @@ def add_digit_sections(
     )
 
 
-def write_report(
-    folder: Path,
-    model: DigitModel,
-    split: DigitSplit,
-    summary: TrainingSummary,
-    result: dict[str, Any],
-    provenance: Provenance,
-) -> None:
+def write_report(run: DigitRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
+    folder, model, split, result = run.folder, run.model, run.split, run.result
     recurrent = model.network.recurrent
     directions = "both directions" if recurrent.bidirectional else "one direction"
     about = f"{recurrent.cell.name} with {recurrent.hidden_size} units, {directions}"
     report = Report("Handwritten digits, read row by row", subtitle=f"{about}, {result['parameters']:,} parameters")
     report.compare(scores(result), ACCURACY)
     report.key_figure("accuracy", ACCURACY.format(result["score"]), f"{len(split.test)} held-out images")
-    add_digit_sections(report, model, split, summary, result)
+    add_digit_sections(report, run)
     report.next_commands([(f"rondo evaluate {folder}", "score it again"), (f"rondo info {folder}", "its card")])
-    report.provenance(provenance)
+    report.provenance(run.provenance)
     report.save(folder / REPORT)
     parts = (("training", split.train), ("validation", split.valid), ("test", split.test))
     write_card(
@@ -94,7 +98,7 @@ def write_report(
             python=f"import rondo\n\nmodel = rondo.load({str(folder)!r})\nprint(model.predict(images))  # (N, 8, 8)",
             equations=to_latex(recurrent.cell.graph),
             limits="It knows images of this size, framed and inked like these.",
-            provenance=provenance,
+            provenance=run.provenance,
         ),
         folder,
     )

@@ -18,7 +18,7 @@ from rondo.models.folder import check_output_folder, prepare_output_folder
 from rondo.tasks.digits.data import DigitBatch, Digits, DigitSplit, ShuffledDigits, read_digits
 from rondo.tasks.digits.model import DigitModel, build_network
 from rondo.tasks.digits.options import DigitOptions
-from rondo.tasks.digits.report import write_report
+from rondo.tasks.digits.report import DigitRun, write_report
 from rondo.tasks.options import to_sections
 from rondo.training.loop import train
 from rondo.training.protocols import Progress, Result, TrainingSummary
@@ -46,6 +46,19 @@ def train_digits(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train and write the model folder ``out``. Returns what `rondo train --json` prints."""
+    run = run_digits(out, options, resume=resume, overwrite=overwrite, progress=progress)
+    return run.result if run is not None else {}
+
+
+def run_digits(
+    out: str | Path,
+    options: DigitOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DigitRun | None:
+    """`train_digits` with everything that it made; None in processes other than the main one."""
     clock = time.perf_counter()
     check_output_folder(out, resume=resume, overwrite=overwrite)
     training = options.training
@@ -61,18 +74,17 @@ def train_digits(
         progress=progress,
     )  # fmt: skip
     if not summary.is_main_process:
-        return {}
+        return None
     config = {"task": "digits", "network": shape, "options": to_sections(replace(options, training=training))}
     model = DigitModel(network, config)
     result = _result(folder, model, split, summary, seed=training.seed)
     result["seconds"] = time.perf_counter() - clock
-    provenance = collect(
-        seed=training.seed, seconds=result["seconds"], device=next(network.parameters()).device
-    )
+    provenance = collect(seed=training.seed, seconds=result["seconds"], device=next(network.parameters()).device)
     model.config |= {"result": result, "provenance": provenance.to_dict()}
     model.save(folder)
-    write_report(folder, model, split, summary, result, provenance)
-    return result
+    run = DigitRun(folder, model, split, summary, result, provenance)
+    write_report(run)
+    return run
 
 
 def _watch(model: nn.Module, digits: Digits) -> dict[str, float]:

@@ -84,7 +84,7 @@ def rows_that_fit(tokens: Tokens, bptt_length: int, asked: int | None) -> int:
     return asked
 
 
-def unigram_start(tokenizer: Tokenizer, tokens: Tokens) -> int:
+def start_token(tokenizer: Tokenizer, tokens: Tokens) -> int:
     """The token a text begins after when there is no prompt: an end of line, else the most frequent one."""
     for candidate in ("\n", "<eos>"):
         number = tokenizer.number(candidate)

@@ -101,9 +101,7 @@ class TextModel:
 
         The other options are those of `rondo.decoding.Sampling`; without ``seed`` each call differs.
         """
-        sampling = Sampling(
-            temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty
-        )
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
         rows = list(self._tokens(prompt, length, samples, sampling, seed))
         columns = torch.stack(rows, 1).tolist() if rows else [[] for _ in range(samples)]
         return [prompt + self._continued(column) for column in columns]
@@ -211,7 +209,7 @@ def build_network(
 ) -> tuple[LanguageModel, dict[str, Any]]:
     """A new network, and the entry ``network`` of the configuration from which it can be built again."""
     embedding = options.embedding or (64 if vocabulary_size <= 256 else options.hidden)
-    shape = {
+    shape: dict[str, Any] = {
         "recurrent": {name: getattr(options, name) for name in RecurrentOptions.__dataclass_fields__},
         "embedding_size": embedding,
         "output_dropout": options.output_dropout,

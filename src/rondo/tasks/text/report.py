@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rondo.inspect import Card, Column, Metric, Provenance, Report, Sample, Score, write_card
 from rondo.inspect.card import DataPart
@@ -17,6 +18,18 @@ from rondo.training.protocols import TrainingSummary
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 SAMPLE_LENGTH = {"characters": 600, "words": 120, "pieces": 200}
+
+
+@dataclass(frozen=True)
+class TextRun:
+    """A finished training with everything that a page about it shows."""
+
+    folder: Path
+    model: TextModel
+    corpus: TextCorpus
+    summary: TrainingSummary
+    result: dict[str, Any]
+    provenance: Provenance
 
 
 def loss_metric(unit: str) -> Metric:
@@ -42,24 +55,27 @@ def samples(model: TextModel, *, seed: int, temperatures: Sequence[float] = TEMP
 
 
 def add_text_sections(
-    report: Report, model: TextModel, corpus: TextCorpus, summary: TrainingSummary, result: dict[str, Any]
-) -> list[Sample]:
+    report: Report, run: TextRun, *, kind: Literal["prose", "code"] = "prose", yardsticks: Sequence[Score] = ()
+) -> None:
     """Loss beside the baseline, curves and samples; used by the task's own page and by the demo's."""
+    corpus, result = run.corpus, run.result
     metric = loss_metric(corpus.unit)
     found = scores(result)
-    section = report.section("Loss beside the baseline")
+    section = report.section("Text: loss beside the baseline")
     section.text(
         f"Nats per {corpus.unit} over the whole validation part ({len(corpus.valid):,} {corpus.tokenizer.kind}), read "
         "once from beginning to end with the state carried. The baseline is an interpolated Kneser-Ney model of the "
         "same training text; its order was chosen on the validation part, which favours it a little."
     )
-    section.scores(found, metric)
-    section.text(
-        f"Perplexity {result['perplexity']:.2f}, {result['bits_per_character']:.3f} bits per character."
-    )
-    report.section("Learning curves").plot(
+    section.scores([*found, *yardsticks], metric)
+    section.text(f"Perplexity {result['perplexity']:.2f}, {result['bits_per_character']:.3f} bits per character.")
+    report.section("Text: samples").text(
+        "Written by the model from nothing, one step at a time. A low temperature keeps to what is likely, a high one "
+        "dares more."
+    ).samples(samples(run.model, seed=result["seed"]), kind=kind)
+    report.section("Text: learning curves").plot(
         learning_curves(
-            summary.history,
+            run.summary.history,
             {"loss": "training (with dropout)", "valid_loss": "validation (while training)"},
             metric=metric,
             baselines=[score for score in found if score.role == "baseline"],
@@ -68,40 +84,26 @@ def add_text_sections(
         "Loss over training. While training is watched, the validation part is cut into streams that begin without "
         "a past, so the curve lies a little above the final figure.",
     )
-    written = samples(model, seed=result["seed"])
-    kind = "code" if result.get("code") else "prose"
-    report.section("Samples").text(
-        "Written by the model from nothing, one step at a time. A low temperature keeps to what is likely, a high one "
-        "dares more."
-    ).samples(written, kind=kind)
-    return written
 
 
-def write_report(
-    folder: Path,
-    model: TextModel,
-    corpus: TextCorpus,
-    summary: TrainingSummary,
-    result: dict[str, Any],
-    provenance: Provenance,
-) -> None:
+def write_report(run: TextRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    cell = model.network.recurrent.cell
-    recurrent = model.network.recurrent
+    folder, model, corpus, result = run.folder, run.model, run.corpus, run.result
+    cell, recurrent = model.network.recurrent.cell, model.network.recurrent
     about = f"{recurrent.layers} x {recurrent.hidden_size} {cell.name}, {result['parameters']:,} parameters"
     report = Report("A language model", subtitle=f"{about}, trained on {_files(corpus)}")
     if result["baseline_loss"] is not None:
         report.compare(scores(result), loss_metric(corpus.unit))
     report.key_figure("validation loss", f"{result['valid_loss']:.4f}", f"nats per {corpus.unit}")
-    report.key_figure("training", f"{summary.epochs:.1f} epochs", f"{summary.steps:,} steps")
-    add_text_sections(report, model, corpus, summary, result)
+    report.key_figure("training", f"{run.summary.epochs:.1f} epochs", f"{run.summary.steps:,} steps")
+    add_text_sections(report, run)
     report.section("Data").table(
         ["part", Column(model.tokenizer.kind, right=True)],
         [[name, f"{len(part):,}"] for name, part in _parts(corpus)],
         caption=f"Vocabulary: {model.tokenizer.size:,} tokens, made from the training part.",
     )
     report.next_commands(_commands(folder))
-    report.provenance(provenance)
+    report.provenance(run.provenance)
     report.save(folder / REPORT)
     write_card(
         Card(
@@ -121,7 +123,7 @@ def write_report(
             ),
             equations=to_latex(cell.graph),
             limits="It has seen this text and nothing else: what it writes imitates the text, it does not know facts.",
-            provenance=provenance,
+            provenance=run.provenance,
         ),
         folder,
     )

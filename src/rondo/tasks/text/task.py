@@ -20,7 +20,7 @@ from rondo.tasks.text.corpus import TextCorpus, read_corpus, rows_that_fit, star
 from rondo.tasks.text.model import TextModel, TextScores, build_network
 from rondo.tasks.text.objective import NextToken, WatchLoss
 from rondo.tasks.text.options import TextOptions
-from rondo.tasks.text.report import write_report
+from rondo.tasks.text.report import TextRun, write_report
 from rondo.training.loop import train
 from rondo.training.protocols import Progress, SilentProgress, TrainingSummary
 
@@ -37,6 +37,20 @@ def train_text(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train on files and write the model folder ``out``. Returns what `rondo train --json` prints."""
+    run = run_text(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
+    return run.result if run is not None else {}
+
+
+def run_text(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    options: TextOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> TextRun | None:
+    """`train_text` with everything that it made; None in processes other than the main one."""
     clock = time.perf_counter()
     progress = progress or SilentProgress()
     check_output_folder(out, resume=resume, overwrite=overwrite)
@@ -55,7 +69,7 @@ def train_text(
         network, source, NextToken(), WatchLoss(corpus.valid), training, folder, resume=resume, progress=progress
     )
     if not summary.is_main_process:
-        return {}
+        return None
 
     progress.message("scoring the validation part in one stream, from beginning to end")
     config = {
@@ -69,7 +83,9 @@ def train_text(
     model = TextModel(network, corpus.tokenizer, config, baseline=baseline.model if baseline else None)
     valid = model.score(corpus.valid)
     test = model.score(corpus.test) if corpus.test is not None else None
-    result = _result(folder, model, summary, valid, test, baseline, seed=training.seed, seconds=time.perf_counter() - clock)
+    result = _result(
+        folder, model, summary, valid, test, baseline, seed=training.seed, seconds=time.perf_counter() - clock
+    )
     provenance = collect(
         seed=training.seed,
         seconds=result["seconds"],
@@ -78,8 +94,9 @@ def train_text(
     )
     model.config |= {"result": result, "provenance": provenance.to_dict()}
     model.save(folder)
-    write_report(folder, model, corpus, summary, result, provenance)
-    return result
+    run = TextRun(folder, model, corpus, summary, result, provenance)
+    write_report(run)
+    return run
 
 
 def _baseline(corpus: TextCorpus, max_order: int, progress: Progress) -> Choice | None:

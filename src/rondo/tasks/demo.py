@@ -1,0 +1,133 @@
+"""The demonstration: two models from data that is on any machine, in a few minutes, on one page.
+
+Text: the source of Python's own standard library, character by character. Digits: scikit-learn's
+handwritten digits, row by row. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import random
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any
+
+from rondo.errors import DataError
+from rondo.inspect import Report, Score, collect
+from rondo.models.folder import check_output_folder
+from rondo.tasks.digits.options import DigitOptions
+from rondo.tasks.digits.report import ACCURACY, DigitRun, add_digit_sections
+from rondo.tasks.digits.task import run_digits
+from rondo.tasks.options import from_flat
+from rondo.tasks.text.options import TextOptions
+from rondo.tasks.text.report import TextRun, add_text_sections
+from rondo.tasks.text.task import run_text
+from rondo.training.protocols import Progress
+
+CHARACTERS = 2_000_000
+"""About so much of the library is read."""
+MINUTES = 2.75
+LONGER_RUN: Score | None = None
+"""The same network after an hour, from benchmarks/quality."""
+
+
+def library_files(characters: int = CHARACTERS) -> list[Path]:
+    """Modules of the standard library in an order that looks random and is always the same."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    modules = sorted(path for path in folder.glob("*.py") if path.stat().st_size)
+    random.Random(0).shuffle(modules)
+    chosen: list[Path] = []
+    for path in modules:
+        if sum(p.stat().st_size for p in chosen) >= characters:
+            break
+        chosen.append(path)
+    if not chosen:
+        raise DataError(f"there is no source of Python's standard library in {folder}; train on a text of your own")
+    return chosen
+
+
+def run_demo(
+    out: str | Path,
+    *,
+    minutes: float = MINUTES,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train both models into ``out`` and write ``report.html`` there. Returns the figures of both."""
+    started = time.perf_counter()
+    out = Path(out)
+    for part in ("text", "digits"):
+        check_output_folder(out / part, overwrite=overwrite)
+    options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "encoding": "utf-8"})
+    text = run_text(library_files(), out / "text", options, overwrite=overwrite, progress=progress)
+    digits = run_digits(out / "digits", from_flat(DigitOptions, {"seed": seed}), overwrite=overwrite, progress=progress)
+    if text is None or digits is None:
+        return {}
+    seconds = time.perf_counter() - started
+    write_page(out, text, digits, seconds=seconds)
+    return {
+        "task": "demo",
+        "report": str(out / "report.html"),
+        "seconds": seconds,
+        "text": text.result,
+        "text_verdict": text_verdict(text.result),
+        "digits": digits.result,
+        "next": next_commands(out),
+    }
+
+
+def text_verdict(result: dict[str, Any]) -> str:
+    """In words, who is ahead, and what a longer run gives where the network is behind."""
+    ours, baseline = result["valid_loss"], result["baseline_loss"]
+    if ours <= baseline:
+        return f"The network is ahead of {result['baseline']}: {ours:.3f} to {baseline:.3f} nats per character."
+    said = (
+        f"In the demo's time the network is still behind {result['baseline']}: {ours:.3f} to {baseline:.3f} nats "
+        "per character."
+    )
+    if LONGER_RUN is not None:
+        said += f" {LONGER_RUN.name} it reached {LONGER_RUN.value:.3f} ({LONGER_RUN.note})."
+    return said
+
+
+def next_commands(out: Path) -> list[tuple[str, str]]:
+    """What to type next, and what it does."""
+    return [
+        (f"rondo generate {out / 'text'} --prompt 'def main(' --temperature 0.6", "let the text model go on"),
+        ("rondo train text YOUR_TEXT.txt --out my-model --minutes 10", "train on a text of your own"),
+        ("rondo explain gru", "a cell: its equations, its parameters, where its state goes"),
+        (f"rondo info {out / 'digits'}", "the card of the digit model"),
+    ]
+
+
+def write_page(out: Path, text: TextRun, digits: DigitRun, *, seconds: float) -> None:
+    """One page with both."""
+    longer = [LONGER_RUN] if LONGER_RUN is not None else []
+    ahead = text.result["valid_loss"] <= text.result["baseline_loss"]
+    report = Report(
+        "Rondo's demonstration",
+        subtitle="A language model of Python's own source text, and handwritten digits read row by row",
+    )
+    wins = digits.result["score"] > digits.result["baseline_score"]
+    said = (
+        f"Digits: {ACCURACY.format(digits.result['score'])} accuracy, "
+        f"{'above' if wins else 'not above'} {digits.result['baseline']} "
+        f"({ACCURACY.format(digits.result['baseline_score'])}). {text_verdict(text.result)}"
+    )
+    report.verdict(said, tone="good" if ahead and wins else "even")
+    report.key_figure("digits read right", ACCURACY.format(digits.result["score"]), "of those held out")
+    report.key_figure("text", f"{text.result['valid_loss']:.3f}", "nats per character")
+    report.key_figure("time", f"{seconds / 60:.1f} min", "for both, from nothing")
+    add_text_sections(report, text, kind="code", yardsticks=longer)
+    add_digit_sections(report, digits)
+    report.next_commands(next_commands(out))
+    report.provenance(
+        collect(
+            seed=text.result["seed"],
+            seconds=seconds,
+            data=[file.path for file in text.corpus.files],
+            device=text.provenance.device,
+        )
+    )
+    report.save(out / "report.html")
