@@ -1,0 +1,1 @@
+"""Classical Chinese verse: forms, prosody, corpus, masks that hold a poem to the rules, an evaluator."""
