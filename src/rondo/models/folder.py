@@ -114,9 +114,7 @@ def check_output_folder(folder: Path | str, *, resume: bool = False, overwrite: 
     except OSError as error:
         raise UsageError(f"cannot look into {folder}: {error.strerror or error}") from error
     if not is_rondo_folder(folder):
-        raise UsageError(
-            f"{folder} holds something other than a Rondo model; give an empty or a new folder with --out"
-        )
+        raise UsageError(f"{folder} holds something other than a Rondo model; give an empty or a new folder with --out")
     if not resume and not overwrite:
         what = "a model" if (folder / WEIGHTS).is_file() else "a training that was not finished"
         raise UsageError(
@@ -144,10 +142,16 @@ def prepare_output_folder(folder: Path | str, *, resume: bool = False, overwrite
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise storage.write_error(folder, error) from error
-    if not (folder / LOG).exists():
-        line = json.dumps({"event": "created", "format": FORMAT, "rondo": rondo.__version__})
-        storage.write_text(folder / LOG, line + "\n")
+    mark_folder(folder)
     return folder
+
+
+def mark_folder(folder: Path | str) -> None:
+    """Begin the log of ``folder``, if it has none, with the line by which Rondo knows the folder again."""
+    path = Path(folder) / LOG
+    if not path.exists():
+        line = json.dumps({"event": "created", "format": FORMAT, "rondo": rondo.__version__})
+        storage.write_text(path, line + "\n")
 
 
 def is_rondo_folder(folder: Path | str) -> bool:

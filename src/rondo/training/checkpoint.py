@@ -127,8 +127,12 @@ def remove(folder: Path | str) -> None:
     (Path(folder) / model_folder.CHECKPOINT).unlink(missing_ok=True)
 
 
-def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
-    """Refuse to go on with other data or another number of processes: it would not be the same training."""
+def check_identity(checkpoint: Checkpoint, identity: Mapping[str, Any], options: TrainingOptions) -> None:
+    """Refuse to go on with other data, processes or another optimiser: it would not be the same training."""
+    for name in ("optimiser", "averaging"):
+        then, now = checkpoint.options.get(name), getattr(options, name)
+        if then != now:
+            raise UsageError(f"{checkpoint.path} is of a training with --{name} {then}: it cannot go on with {now}")
     before = checkpoint.identity
     if before.get("processes") != identity["processes"]:
         raise UsageError(

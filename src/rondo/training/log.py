@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import rondo
 from rondo import storage
 from rondo.errors import UsageError
 from rondo.models import folder as model_folder
@@ -31,14 +30,12 @@ class Log:
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
         self.path = folder / model_folder.LOG
         self._board = _board(folder) if tensorboard else None
+        model_folder.mark_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "ab")  # noqa: SIM115
         except OSError as error:
             raise storage.write_error(self.path, error) from error
         _lock(self._file.fileno(), folder)
-        if self.path.stat().st_size == 0:
-            self.write({"event": "created", "format": model_folder.FORMAT, "rondo": rondo.__version__})
 
     def write(self, event: dict[str, Any]) -> None:
         """Add one event; it may stay in memory until ``flush``."""

@@ -197,7 +197,7 @@ class _Run:
         self.log.flush()
 
     def _restore(self, before: Checkpoint) -> None:
-        checkpoints.check_identity(before, self.identity)
+        checkpoints.check_identity(before, self.identity, self.options)
         checkpoints.restore(before, model=self.model, optimiser=self.optimiser, average=self.average)
         self.standing = standing = before.standing
         self._saved_step = standing.step
@@ -404,7 +404,7 @@ class _Run:
         self.model.eval()
         summary = TrainingSummary(
             steps=standing.step,
-            schedule_steps=self.timetable.length,
+            schedule_steps=self.timetable.length_to_record(standing.step),
             epochs=standing.step / self.source.batches_per_epoch,
             seconds=standing.seconds,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),

@@ -137,7 +137,7 @@ class TrainingSummary:
     """How a training ended. ``steps`` and ``schedule_steps`` as options give the same weights again."""
 
     steps: int
-    schedule_steps: int | None
+    schedule_steps: int
     epochs: float
     seconds: float
     parameters: int

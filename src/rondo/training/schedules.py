@@ -63,6 +63,10 @@ class Timetable:
             self.steps, self._why = length, "minutes"
         self.length = self._options.schedule_steps or self.steps
 
+    def length_to_record(self, step: int) -> int:
+        """The N with which a run of ``step`` steps is repeated, also if time ran out before it was estimated."""
+        return self.length or math.ceil(step / self._options.hold) + 1
+
     def stop_reason(self, step: int, seconds: float, evaluations_since_best: int) -> str | None:
         """Why training ends now, if it does."""
         options = self._options

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rondo.training import Activations, Result, TrainingOptions, TrainingSummary, train
+from rondo.training import Activations, Now, Result, TrainingOptions, TrainingSummary, train
 
 SYMBOLS = 7
 
@@ -146,3 +146,31 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def scripted(values):
+    """An evaluator that gives these losses one after the other; the first is that before training."""
+    remaining = iter([9.0, *values])
+    return lambda model: {"valid_loss": next(remaining)}
+
+
+class Watcher:
+    """Keeps what a progress display would be told."""
+
+    def __init__(self):
+        self.events: list[tuple] = []
+
+    def start(self, **what):
+        self.events.append(("start", what))
+
+    def update(self, now: Now):
+        self.events.append(("update", now))
+
+    def evaluation(self, **what):
+        self.events.append(("evaluation", what))
+
+    def message(self, text):
+        self.events.append(("message", text))
+
+    def finish(self, summary):
+        self.events.append(("finish", summary))
