@@ -134,9 +134,7 @@ def choose_order(
     The orders share their n-grams and all but their last counts, so this costs little more than one fit.
     """
     if vocabulary_size is None:
-        vocabulary_size = 1 + max(
-            int(np.max(part, initial=0)) for part in (np.asarray(train), np.asarray(valid))
-        )
+        vocabulary_size = 1 + max(int(np.max(part, initial=0)) for part in (np.asarray(train), np.asarray(valid)))
     text, _ = _checked(train, vocabulary_size)
     held_out, _ = _checked(valid, vocabulary_size)
     counts = count(text, _checked_order(max_order), vocabulary_size)
@@ -183,7 +181,5 @@ def _checked(tokens: npt.ArrayLike, vocabulary_size: int | None) -> tuple[Intege
     largest = int(text.max())
     size = largest + 1 if vocabulary_size is None else vocabulary_size
     if text.min() < 0 or largest >= size:
-        raise DataError(
-            f"token ids must be from 0 to {size - 1}; got {min(int(text.min()), largest)} to {largest}."
-        )
+        raise DataError(f"token ids must be from 0 to {size - 1}; got {min(int(text.min()), largest)} to {largest}.")
     return text, size

@@ -57,9 +57,7 @@ def read_trie(path: Path) -> Trie:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             version, vocabulary_size, modified, order = (int(value) for value in archive["header"])
             if version > FORMAT:
-                raise ModelError(
-                    f"{path} was written by a newer version of Rondo (format {version}): update it."
-                )
+                raise ModelError(f"{path} was written by a newer version of Rondo (format {version}): update it.")
             trie = Trie(
                 vocabulary_size,
                 bool(modified),

@@ -104,7 +104,7 @@ def _result(
     learned = [(part.rows.flatten(1).numpy(), part.digit.numpy()) for part in (split.train, split.valid, split.test)]
     baselines = {
         "majority class": majority(learned[0][1], learned[2][1]),
-        "logistic regression": logistic_regression(*learned, seed=seed),
+        "logistic regression": logistic_regression(*learned),
     }
     strongest = max(baselines, key=lambda name: baselines[name])
     return {
