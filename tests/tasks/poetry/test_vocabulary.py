@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rondo.errors import ModelError
-from rondo.storage import write_json
+from rondo.storage import read_json, write_json
 from rondo.tasks.poetry.corpus import Poem
 from rondo.tasks.poetry.forms import OTHER, WUJUE
 from rondo.tasks.poetry.vocabulary import FILE_NAME, PoemVocabulary
@@ -54,6 +54,14 @@ def test_save_and_load(tmp_path: Path) -> None:
     vocabulary = PoemVocabulary.build([POEM, SHORT], min_count=1)
     vocabulary.save(tmp_path)
     assert PoemVocabulary.load(tmp_path).tokens == vocabulary.tokens
-    write_json(tmp_path / FILE_NAME, {"kind": "poem", "special": [], "characters": "山"})
-    with pytest.raises(ModelError, match=FILE_NAME):
-        PoemVocabulary.load(tmp_path)
+    good = read_json(tmp_path / FILE_NAME)
+    for damage in (
+        {"special": []},
+        {"characters": "山山"},
+        {"characters": "山，"},
+        {"characters": 3},
+        {"kind": "text"},
+    ):
+        write_json(tmp_path / FILE_NAME, good | damage)
+        with pytest.raises(ModelError, match=FILE_NAME):
+            PoemVocabulary.load(tmp_path)

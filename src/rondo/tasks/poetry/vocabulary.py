@@ -125,7 +125,7 @@ class PoemVocabulary:
             or content.get("kind") != _KIND
             or content.get("special") != list(_SPECIAL)
             or not isinstance(content.get("characters"), str)
-            or len(set(content["characters"])) != len(content["characters"])
+            or len({*content["characters"], COMMA, STOP}) != len(content["characters"]) + 2
         ):
             raise ModelError(f"{path}: not a vocabulary of poems that this version can read")
         return cls(content["characters"])
