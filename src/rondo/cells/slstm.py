@@ -2,9 +2,10 @@
 
 Beck et al. 2024, "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517), equations 8 to 17,
 stabilised by the running maximum m; the forget gate is a sigmoid (the paper also allows an
-exponential one). Where nothing has been written yet, m is the first input's own, as in the authors'
-program, so that n cannot underflow. ``heads`` makes the recurrent matrices block-diagonal. The cell alone, without
-the block of convolution, group normalisation and projections that the paper puts around it.
+exponential one). Where nothing has been written yet, m is the first input's own, as in the
+authors' program, so that n cannot underflow. ``heads`` makes the recurrent matrices
+block-diagonal. The cell alone, without the block of convolution, group normalisation and
+projections that the paper puts around it.
 """
 
 from rondo.cells.cell import cell

@@ -174,7 +174,7 @@ class Value(Arithmetic):
 def _simplified(op: str, values: list[Value]) -> Value | None:
     """``a * 1``, ``a + 0``, ``a - 0``, ``a / 1``: the other operand, exactly the same numbers.
 
-    And ``where`` with a condition on constants: the branch that is taken.
+    ``a + (-b)`` is ``a - b`` and the reverse. ``where`` with a condition on constants is the branch that is taken.
     """
     if op == "where":
         condition = values[0].node
@@ -190,4 +190,6 @@ def _simplified(op: str, values: list[Value]) -> Value | None:
         return a
     if op in ("add", "mul") and a.node.op == "const" and a.node["value"] == neutral:
         return b
+    if op in ("add", "sub") and b.node.op == "neg":
+        return a.apply("sub" if op == "add" else "add", a, a.builder.value(b.node.args[0]))
     return None

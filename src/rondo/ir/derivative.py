@@ -10,6 +10,7 @@ to the first, with parameter gradients added up, it is backpropagation through t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 from rondo.errors import CellError
@@ -69,7 +70,24 @@ def _joint(graph: Graph) -> Graph:
             ends[key] = end
     leaves = {**graph.leaves("input"), **graph.leaves("state")}
     inputs = {name: gradients.get(index) or _zero(builder, graph.nodes[index]) for name, index in leaves.items()}
-    return builder.graph(inputs | ends)
+    return builder.graph(inputs | ends, _names(graph, gradients))
+
+
+def _names(graph: Graph, gradients: dict[int, Value]) -> dict[str, Value]:
+    """Names for gradients: ``grad_r`` of a value r, ``grad_a_r`` of what r is a function of (its
+    pre-activation), ``grad_c_all`` of a new state part with what later parts add to it.
+    """
+    names = {f"grad_{name}": gradients[index] for name, index in graph.names.items() if index in gradients}
+    for name, index in graph.outputs.items():
+        if gradients[index].node.op != "grad":
+            names[f"grad_{name}_all"] = gradients[index]
+    named = {*graph.names.values(), *graph.outputs.values()}
+    for name, index in [*graph.names.items(), *graph.outputs.items()]:
+        args = graph.nodes[index].args
+        is_function = OPS[graph.nodes[index].op].kind == "elementwise" and len(args) == 1
+        if is_function and args[0] in gradients and args[0] not in named:
+            names[f"grad_a_{name}"] = gradients[args[0]]
+    return {name: value for name, value in names.items() if OPS[value.node.op].kind != "leaf"}
 
 
 def _end(builder: Builder, node: Node, gradient: Value) -> Value | None:
@@ -99,7 +117,7 @@ def _split(graph: Graph, joint: Graph) -> Derivative:
     again = _again(joint, used)
     used |= {arg for index in again for arg in joint.nodes[index].args}
     kept = sorted(arg for arg in used - again if joint.nodes[arg].op not in _GIVEN)
-    residuals = {index: f"s{number}" for number, index in enumerate(kept)}
+    residuals = _named(graph, kept)
     leaves = {
         index: Node("residual", (), joint.nodes[index].width, joint.nodes[index].batched, (("name", name),))
         for index, name in residuals.items()
@@ -107,6 +125,14 @@ def _split(graph: Graph, joint: Graph) -> Derivative:
     needed = {index for index in live if index >= size or index in used}
     forward = replace(graph, outputs={**graph.outputs, **{name: index for index, name in residuals.items()}})
     return Derivative(verify(forward), verify(renumbered(joint, sorted(needed), leaves)), tuple(residuals.values()))
+
+
+def _named(graph: Graph, kept: list[int]) -> dict[int, str]:
+    """The residuals' names: those of the cell where it gives one, so that a new state is seen to be one."""
+    known = {index: name for name, index in [*graph.names.items(), *graph.outputs.items()]}
+    taken = {*graph.names, *graph.outputs}
+    free = (name for name in (f"s{number}" for number in itertools.count()) if name not in taken)
+    return {index: known[index] if index in known else next(free) for index in kept}
 
 
 def _again(joint: Graph, used: set[int]) -> set[int]:

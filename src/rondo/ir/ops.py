@@ -130,7 +130,7 @@ _ROWS = [
         np.where,
         lambda y, c, a, b, g: (None, g.where(c, g, 0.0), g.where(c, 0.0, g)),
         "({1} if {0} else {2})",
-        r"\left[{0}\;?\;{1} : {2}\right]",
+        r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
     ),
     # Elementwise functions.
     _call("sigmoid", _sigmoid, lambda y, a, g: (g * (y * (1.0 - y)),), r"\sigma", "σ"),
@@ -140,7 +140,7 @@ _ROWS = [
     _call("log", np.log, lambda y, a, g: (g / a,), r"\log"),
     _call("softplus", _softplus, lambda y, a, g: (g * a.apply("sigmoid", a),)),
     _call("silu", lambda a: a * _sigmoid(a), _silu_derivative),
-    _call("sqrt", np.sqrt, lambda y, a, g: (0.5 * g / y,)),
+    Op("sqrt", "elementwise", 1, np.sqrt, lambda y, a, g: (0.5 * g / y,), "sqrt({0})", r"\sqrt{{{0}}}"),
     # Comparisons: the condition of `where`, nothing else.
     _compare("lt", np.less, "<", "{0} < {1}"),
     _compare("le", np.less_equal, "<=", r"{0} \le {1}"),

@@ -1,8 +1,9 @@
-"""Graphs for people: equations as text and as LaTeX, and a diagram as Mermaid or SVG source.
+"""Graphs for people: equations as text and as LaTeX.
 
 Values with a name (gates, candidates, the new state) become an equation each, everything else is
 written out inside them. ``W`` is a block of ``weight_ih``, ``U`` of ``weight_hh``, ``b`` of
-``bias_ih`` and ``b'`` of ``bias_hh``.
+``bias_ih`` and ``b'`` of ``bias_hh``. A layer normalisation is printed as ``norm(a)``, which is
+explained in a last line. In a derivative ``grad_r`` is the loss's gradient with respect to r.
 """
 
 from __future__ import annotations
@@ -15,42 +16,75 @@ from rondo.ir.ops import OPS
 from rondo.ir.passes import reachable
 
 _SYMBOLS = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "b'"}
+_TIGHT = ("product", "gradient")
+_LONG = 60
+"""A value without a name that would print longer than this many ops gets one: v1, v2, ..."""
 
 
 @dataclass(frozen=True)
-class _Style:
-    template: Callable[[str], str]
+class Style:
+    """How the parts of an equation are written."""
+
+    template: Callable[[Node, Graph], str]
     subscript: Callable[[str, str], str]
-    group: Callable[[str], str]
-
-
-_TEXT = _Style(
-    template=lambda op: OPS[op].text,
-    subscript=lambda name, index: f"{name}_{index}" if index else name,
-    group=lambda inner: f"({inner})",
-)
+    number: Callable[[float], str]
+    group: str
+    norm: str
+    norm_is: tuple[str, str]
+    fractions: bool
+    """Whether a division groups by itself."""
 
 
 def _latex_subscript(name: str, index: str) -> str:
+    gradient, name = (r"\partial ", name[5:]) if name.startswith("grad_") else ("", name)
     head, _, tail = name.partition("_")
     prime = "'" if head.endswith("'") else ""
     head = head.rstrip("'")
-    greek = {"beta": r"\beta", "mu": r"\mu"}
-    base = greek.get(head, head if len(head) == 1 else rf"\mathrm{{{head}}}") + prime
+    greek = {"alpha": r"\alpha", "beta": r"\beta", "gamma": r"\gamma", "mu": r"\mu"}
+    base = gradient + greek.get(head, head if len(head) == 1 else rf"\mathrm{{{head}}}") + prime
     lower = ",".join(part for part in (tail.replace("_", ","), index) if part)
     return f"{base}_{{{lower}}}" if lower else base
 
 
-_LATEX = _Style(
-    template=lambda op: OPS[op].latex,
+def _latex_number(value: float) -> str:
+    digits, _, exponent = f"{value:g}".partition("e")
+    if not exponent:
+        return digits
+    power = f"10^{{{int(exponent)}}}"
+    return power if digits == "1" else rf"{digits} \cdot {power}"
+
+
+def _latex_template(node: Node, graph: Graph) -> str:
+    scaled = node.op == "mul" and graph.nodes[node.args[0]].op == "const"
+    return r"{0}\,{1}" if scaled else OPS[node.op].latex
+
+
+TEXT = Style(
+    template=lambda node, graph: OPS[node.op].text,
+    subscript=lambda name, index: f"{name}_{index}" if index else name,
+    number=lambda value: f"{value:g}",
+    group="({})",
+    norm="norm({})",
+    norm_is=("norm(a)", "(a - mean(a)) / sqrt(mean((a - mean(a))²) + {})"),
+    fractions=False,
+)
+LATEX = Style(
+    template=_latex_template,
     subscript=_latex_subscript,
-    group=lambda inner: rf"\left({inner}\right)",
+    number=_latex_number,
+    group=r"\left({}\right)",
+    norm=r"\operatorname{{norm}}\left({}\right)",
+    norm_is=(
+        r"\operatorname{norm}(a)",
+        r"\frac{{a - \overline{{a}}}}{{\sqrt{{\overline{{(a - \overline{{a}})^2}} + {}}}}}",
+    ),
+    fractions=True,
 )
 
 
 def equations(graph: Graph) -> dict[str, str]:
     """One line of plain text for each named value, in the order in which they are computed."""
-    return {name: f"{left} = {right}" for name, (left, right) in _equations(graph, _TEXT).items()}
+    return {name: f"{left} = {right}" for name, (left, right) in Printer(graph, TEXT).equations().items()}
 
 
 def to_text(graph: Graph) -> str:
@@ -60,88 +94,143 @@ def to_text(graph: Graph) -> str:
 
 def to_latex(graph: Graph) -> str:
     """The equations as one LaTeX ``aligned`` block."""
-    lines = [rf"{left} &= {right}" for left, right in _equations(graph, _LATEX).values()]
+    lines = [rf"{left} &= {right}" for left, right in Printer(graph, LATEX).equations().values()]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _equations(graph: Graph, style: _Style) -> dict[str, tuple[str, str]]:
-    named = {index: name for name, index in graph.names.items()}
-    named |= {index: name for name, index in graph.outputs.items()}
-    live = reachable(graph, graph.outputs.values())
-    result = {}
-    for index in sorted(named):
-        if index in live and OPS[graph.nodes[index].op].kind != "leaf":
-            left = style.subscript(named[index], "t")
-            result[named[index]] = (left, _expression(graph, index, named, style, top=True)[0])
-    for name, index in graph.outputs.items():  # a part that is only passed on
-        if OPS[graph.nodes[index].op].kind == "leaf":
-            result[name] = (style.subscript(name, "t"), _leaf(graph.nodes[index], style))
-    return result
+@dataclass(frozen=True)
+class Norm:
+    """A layer normalisation without its gain: the argument, epsilon, and the nodes between."""
+
+    argument: int
+    epsilon: float
+    inner: frozenset[int]
 
 
-def _expression(graph: Graph, index: int, named: dict[int, str], style: _Style, top: bool = False) -> tuple[str, int]:
-    """The printed form of a node and its precedence."""
-    node = graph.nodes[index]
-    if index in named and not top and OPS[node.op].kind != "leaf":
-        return style.subscript(named[index], "t"), 9
-    op = OPS[node.op]
-    if op.kind == "leaf":
-        return _leaf(node, style), 9 if node.op != "const" or node["value"] >= 0 else 3
-    own = 9 if node.op == "div" and style is _LATEX else op.precedence  # a fraction groups by itself
-    parts = []
-    for position, arg in enumerate(node.args):
-        text, precedence = _expression(graph, arg, named, style)
-        tight = own + (1 if (position == 1 and node.op in ("sub", "div")) or op.kind == "product" else 0)
-        parts.append(style.group(text) if own < 9 and 0 < precedence < tight else text)
-    name = _matrix(node, style) if op.kind == "product" else ""
-    return style.template(node.op).format(*parts, name=name), own
+def norms(graph: Graph) -> dict[int, Norm]:
+    """The divisions that complete a layer normalisation, ``(a - mean(a)) / sqrt(mean(squares) + epsilon)``."""
+    found = {}
+    for index, node in enumerate(graph.nodes):
+        if node.op == "div" and (norm := _norm(graph, *node.args)):
+            found[index] = norm
+    return found
 
 
-def _leaf(node: Node, style: _Style) -> str:
-    if node.op == "const":
-        return f"{node['value']:g}"
-    if node.op == "input":
-        return style.subscript("x", "t")
-    if node.op == "state":
-        return style.subscript(node["name"], "{t-1}" if style is _TEXT else "t-1")
-    if node.op in ("bias", "vector"):
-        return _matrix(node, style)
-    return style.subscript(f"{node.op}_{node['name']}", "t")
+def _norm(graph: Graph, centred: int, deviation: int) -> Norm | None:
+    nodes = graph.nodes
+
+    def is_(index: int, op: str) -> bool:
+        return nodes[index].op == op
+
+    if not (is_(centred, "sub") and is_(deviation, "sqrt")):
+        return None
+    argument, average = nodes[centred].args
+    variance = nodes[deviation].args[0]
+    if not (is_(average, "mean") and nodes[average].args == (argument,) and is_(variance, "add")):
+        return None
+    mean, epsilon = nodes[variance].args
+    if not (is_(mean, "mean") and is_(epsilon, "const")):
+        return None
+    square = nodes[mean].args[0]
+    if not (is_(square, "mul") and nodes[square].args == (centred, centred)):
+        return None
+    return Norm(argument, nodes[epsilon]["value"], frozenset((centred, average, square, mean, variance, deviation)))
 
 
-def _matrix(node: Node, style: _Style) -> str:
-    parameter, block = node["parameter"], node["block"]
-    if parameter in _SYMBOLS:
-        return style.subscript(_SYMBOLS[parameter], block)
-    return style.subscript("W", block) if parameter.startswith("weight_") else style.subscript(parameter, "")
+class Printer:
+    """Writes the values of one graph in one style."""
 
+    def __init__(self, graph: Graph, style: Style, *, short_norms: bool = True) -> None:
+        self.graph, self.style = graph, style
+        self.live = reachable(graph, graph.outputs.values())
+        found = norms(graph) if short_norms else {}
+        self.norms = {index: norm for index, norm in found.items() if index in self.live}
+        self.named = {index: name for name, index in graph.names.items() if index not in self._inside()}
+        self.named |= {index: name for name, index in graph.outputs.items()}
+        self._name_long_ones()
 
-def to_mermaid(graph: Graph) -> str:
-    """A flow chart of the step as Mermaid source, which GitHub and many editors draw."""
-    named = {index: name for name, index in graph.names.items()}
-    live = sorted(reachable(graph, graph.outputs.values()))
-    lines = ["flowchart LR"]
-    for index in live:
-        node = graph.nodes[index]
-        label = node_label(graph, index, named)
-        shape = (
-            '(["{}"])' if OPS[node.op].kind == "leaf" else '["{}"]' if OPS[node.op].kind == "product" else '(("{}"))'
-        )
-        lines.append(f"  n{index}{shape.format(label)}")
-        lines += [f"  n{arg} --> n{index}" for arg in node.args]
-    for name, index in graph.outputs.items():
-        lines += [f'  out_{name}(["{name}_t"])', f"  n{index} --> out_{name}"]
-    return "\n".join(lines)
+    def equations(self) -> dict[str, tuple[str, str]]:
+        """Left and right side by name; an output comes under its own name even if it equals another."""
+        result = {}
+        for index in sorted(self.named):
+            if index in self.live and OPS[self.graph.nodes[index].op].kind != "leaf":
+                right = self.expression(index, top=True)[0]
+                result[self.named[index]] = (self._left(self.named[index]), right)
+        for name, index in self.graph.outputs.items():  # a part that is only passed on, or the same as another
+            if name not in result:
+                result[name] = (self._left(name), self.expression(index)[0])
+        for epsilon in sorted({norm.epsilon for norm in self.norms.values()}):
+            left, right = self.style.norm_is
+            result["norm"] = (left, right.format(self.style.number(epsilon)))
+        return result
 
+    def expression(self, index: int, top: bool = False) -> tuple[str, int]:
+        """The printed form of a node and its precedence."""
+        node, style = self.graph.nodes[index], self.style
+        op = OPS[node.op]
+        if op.kind == "leaf":
+            return self.leaf(node), 3 if node.op == "const" and node["value"] < 0 else 9
+        if index in self.named and not top:
+            return self._left(self.named[index]), 9
+        if index in self.norms:
+            return style.norm.format(self.expression(self.norms[index].argument)[0]), 9
+        own = 9 if node.op == "div" and style.fractions else op.precedence
+        parts = []
+        for position, arg in enumerate(node.args):
+            text, precedence = self.expression(arg)
+            tight = own + (1 if (position == 1 and node.op in ("sub", "div")) or op.kind in _TIGHT else 0)
+            parts.append(style.group.format(text) if own < 9 and 0 < precedence < tight else text)
+        name = self.parameter(node) if op.kind == "product" else ""
+        return style.template(node, self.graph).format(*parts, name=name), own
 
-def node_label(graph: Graph, index: int, named: dict[int, str]) -> str:
-    """A few characters for a node of a diagram: ``σ → r``, ``U_r ·``, ``+``."""
-    node = graph.nodes[index]
-    signs = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−", "sigmoid": "σ"}
-    if OPS[node.op].kind == "leaf":
-        label = _leaf(node, _TEXT).replace("{", "").replace("}", "")
-    elif OPS[node.op].kind == "product":
-        label = f"{_matrix(node, _TEXT)} ·"
-    else:
-        label = signs.get(node.op, node.op)
-    return f"{label} → {named[index]}" if index in named else label
+    def leaf(self, node: Node) -> str:
+        """A leaf with its time index."""
+        subscript = self.style.subscript
+        if node.op == "const":
+            return self.style.number(node["value"])
+        if node.op in ("bias", "vector"):
+            return self.parameter(node)
+        if node.op == "state":
+            return subscript(node["name"], "{t-1}" if self.style is TEXT else "t-1")
+        if node.op == "mask":
+            return subscript(f"mask_{node['name']}", "")
+        return subscript(f"grad_{node['name']}" if node.op == "grad" else node["name"], "t")
+
+    def parameter(self, node: Node) -> str:
+        """A block of a learned array: ``W_r``, ``U_n``, ``b'_z``, ``p_i``."""
+        parameter, block = node["parameter"], node["block"]
+        if parameter in _SYMBOLS:
+            return self.style.subscript(_SYMBOLS[parameter], block)
+        return self.style.subscript(*(("W", block) if parameter.startswith("weight_") else (parameter, "")))
+
+    def _left(self, name: str) -> str:
+        if "." in name:  # the gradient of a block, in a derivative
+            parameter, block = name.split(".")
+            symbol = _SYMBOLS.get(parameter, "W" if parameter.startswith("weight_") else parameter)
+            return self.style.subscript(f"grad_{symbol}", block if symbol != block else "")
+        is_gradient = "grad" in {node.op for node in self.graph.nodes}
+        if is_gradient and name in self.graph.outputs:
+            index = "t" if name == "x" else "{t-1}" if self.style is TEXT else "t-1"
+            return self.style.subscript(f"grad_{name}", index)
+        return self.style.subscript(name, "t")
+
+    def _inside(self) -> set[int]:
+        """The nodes that stand only inside a normalisation and so have no equation of their own."""
+        inside = {index for norm in self.norms.values() for index in norm.inner}
+        uses = self.graph.uses()
+        return {index for index in inside if all(u in inside or u in self.norms for u in uses[index] if u in self.live)}
+
+    def _name_long_ones(self) -> None:
+        size: dict[int, int] = {}
+        taken = {*self.graph.names, *self.graph.outputs}
+        count = 0
+        for index in sorted(self.live):
+            node = self.graph.nodes[index]
+            args = (self.norms[index].argument,) if index in self.norms else node.args
+            size[index] = 1 if index in self.named else 1 + sum(size[arg] for arg in args)
+            if size[index] > _LONG and OPS[node.op].kind not in ("compare", "gradient"):
+                count += 1
+                while f"v{count}" in taken:
+                    count += 1
+                self.named[index] = f"v{count}"
+                size[index] = 1
