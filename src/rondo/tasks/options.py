@@ -21,9 +21,7 @@ O = TypeVar("O")
 def option_names(options: type) -> dict[str, str]:
     """Every option of a task's options class, with the section it stands in."""
     return {
-        field.name: section
-        for section, kind in get_type_hints(options).items()
-        for field in dataclasses.fields(kind)
+        field.name: section for section, kind in get_type_hints(options).items() for field in dataclasses.fields(kind)
     }
 
 

@@ -34,8 +34,8 @@ class LineMemory:
         merged = to_simplified(canonical("\n".join(lines))).split("\n") if lines else []
         return cls(np.array([_hash(line) for line in merged], dtype=np.int64))
 
-    def __contains__(self, line: str) -> bool:
-        return _hash(to_simplified(canonical(line))) in self._set
+    def __contains__(self, line: object) -> bool:
+        return isinstance(line, str) and _hash(to_simplified(canonical(line))) in self._set
 
     def share_of(self, text: str) -> float:
         """The share of a poem's lines that the set holds."""

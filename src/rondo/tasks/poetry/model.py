@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from rondo.decoding import Sampling
 from rondo.errors import DataError, UsageError
@@ -85,9 +82,7 @@ class PoetryModel:
         if samples < 1:
             raise UsageError(f"samples is at least 1, not {samples}")
         request = PoemRequest(form=form, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
-        sampling = Sampling(
-            temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty
-        )
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
         asked = "".join((form, prompt, acrostic, first_line))
         poems = self._write(request, samples, sampling, seed)
         return [to_script(poem, script or script_of(asked) or "traditional") for poem in poems]
@@ -201,5 +196,3 @@ class PoetryModel:
             self.network, self.vocabulary, request, samples=samples, sampling=sampling, generator=generator
         )
         return poems
-
-

@@ -78,9 +78,7 @@ def network_nats(network: LanguageModel, encoded: Sequence[np.ndarray]) -> float
             padded[number, : len(row)] = torch.from_numpy(row)
         padded = padded.to(device)
         logits = network(padded[:, :-1].clamp(min=0)).logits  # what stands behind a poem's end is not scored
-        total += F.cross_entropy(
-            logits.flatten(0, 1), padded[:, 1:].flatten(), ignore_index=-1, reduction="sum"
-        ).item()
+        total += F.cross_entropy(logits.flatten(0, 1), padded[:, 1:].flatten(), ignore_index=-1, reduction="sum").item()
         start = stop
     network.train(was_training)
     return total

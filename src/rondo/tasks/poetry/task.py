@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rondo.data.bucket import Bucket, LengthBuckets
+from rondo.data.bucket import IGNORED, LengthBuckets, PaddedBatch
 from rondo.errors import UsageError
 from rondo.evaluation.ngram import Choice, choose_order
 from rondo.inspect.provenance import collect
@@ -40,13 +40,13 @@ WATCHED_POEMS = 2000
 class NextCharacter:
     """Cross-entropy of the next token of each poem; every poem begins without a past."""
 
-    def __call__(self, model: nn.Module, batch: Bucket, carried: None) -> Result:
-        output = model(batch.tokens[:, :-1])
-        steps = torch.arange(1, batch.tokens.shape[1], device=batch.tokens.device)
-        targets = batch.tokens[:, 1:].masked_fill(steps >= batch.lengths[:, None], -1)
-        loss = F.cross_entropy(output.logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
-        activations = Activations(raw=output.raw, dropped=output.dropped, lengths=batch.lengths - 1)
-        return Result(loss_sum=loss, count=int((batch.lengths - 1).sum()), activations=activations)
+    def __call__(self, model: nn.Module, batch: PaddedBatch, carried: None) -> Result:
+        output = model(batch.inputs)  # what stands behind a poem's end has no target
+        loss = F.cross_entropy(
+            output.logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        activations = Activations(raw=output.raw, dropped=output.dropped, lengths=batch.lengths)
+        return Result(loss_sum=loss, count=int(batch.lengths.sum()), activations=activations)
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         return None
@@ -71,7 +71,12 @@ def train_poetry(
     corpus, parts = read_parts(paths, options.data, seed=training.seed)
     vocabulary = PoemVocabulary.build(parts.train, min_count=options.data.min_count)
     pieces = [piece for poem in parts.train for piece in _pieces(poem, vocabulary, options.data.max_tokens)]
-    source = LengthBuckets(pieces, batch_tokens=training.batch_tokens, seed=training.seed)
+    source = LengthBuckets(
+        [piece[:-1] for piece in pieces],
+        [piece[1:] for piece in pieces],
+        batch_tokens=training.batch_tokens,
+        seed=training.seed,
+    )
     valid = [vocabulary.encode_poem(poem) for poem in parts.valid]
 
     torch.manual_seed(training.seed)
@@ -126,9 +131,7 @@ def read_parts(paths: Sequence[str | Path], options: PoetryData, *, seed: int) -
     split = split_corpus(rest, valid_fraction=0.0 if options.valid else options.valid_fraction, seed=seed)
     if not options.valid and not split.valid:
         raise UsageError("--valid-fraction leaves no poem to validate on")
-    return corpus, Split(
-        train=split.train, valid=held.get("valid", split.valid), test=held.get("test", ())
-    )
+    return corpus, Split(train=split.train, valid=held.get("valid", split.valid), test=held.get("test", ()))
 
 
 def _pieces(poem: Poem, vocabulary: PoemVocabulary, max_tokens: int) -> Iterator[np.ndarray]:

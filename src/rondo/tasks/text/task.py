@@ -57,7 +57,7 @@ def run_text(
     corpus = read_corpus(paths, options.data)
     training = options.training
     rows = rows_that_fit(corpus.train, training.bptt_length, training.batch_size)
-    source = TokenStream(corpus.train, batch_size=rows, bptt_length=training.bptt_length)
+    source = TokenStream(corpus.train, batch_size=rows, bptt_length=training.bptt_length, seed=training.seed)
     if training.epochs is None and training.steps is None and training.minutes is None:
         training = replace(training, minutes=DEFAULT_MINUTES)
 
