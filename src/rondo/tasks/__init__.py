@@ -1,0 +1,1 @@
+"""Tasks: one application each, from files to a model that is used."""
