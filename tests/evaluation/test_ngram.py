@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rondo.data.files import read_text
 from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.ngram import KneserNey, choose_order
 from rondo.evaluation.ngram_counts import continuations, count, discounts
+
+GOLDEN = [3.6645386857774733, 2.777240282538573, 0.023910074631623698, 0.07464727963178963]
 
 
 def text_of(length: int, size: int = 7, seed: int = 0) -> np.ndarray:
@@ -233,3 +236,24 @@ def test_bad_arguments() -> None:
         KneserNey.fit([0, 1]).loss([0])
     with pytest.raises(UsageError, match="1 or more"):
         KneserNey.fit([0, 1], order=0)
+
+
+def test_reads_files_of_format_1() -> None:
+    """Written by version 0.1.0 from "the theme returns and then the theme returns again", order 4."""
+    model = KneserNey.load(Path(__file__).parent / "golden" / "baseline-format-1.npz")
+    text = np.frombuffer(b"the theme returns", np.uint8)
+    assert (model.order, model.vocabulary_size, model.modified) == (4, 128, True)
+    np.testing.assert_allclose(model.nats(text)[[0, 1, 5, 16]], GOLDEN, rtol=1e-12)
+
+
+def test_tiny_shakespeare(data_folder: Path) -> None:
+    """Order 6 with one discount scores 1.558 nats a character; three discounts are better."""
+    text = np.frombuffer(read_text(data_folder / "tinyshakespeare" / "input.txt.gz").encode("ascii"), np.uint8)
+    train, held_out = np.split(text, [int(0.9 * len(text))])
+    # The vocabulary of the figure: 65 characters and one for the unknown.
+    number = np.cumsum(np.bincount(text, minlength=256) > 0)
+    train, held_out = number[train], number[held_out]
+    one = KneserNey.fit(train, order=6, vocabulary_size=66, modified=False)
+    assert one.loss(held_out) == pytest.approx(1.5581, abs=1e-4)
+    choice = choose_order(train, held_out, vocabulary_size=66)
+    assert (choice.model.order, choice.losses[7]) == (7, pytest.approx(1.5165, abs=1e-4))
