@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import _VF, Tensor
+from torch.nn import functional as F
 
 from rondo.backends.base import Request, Weights
 from rondo.backends.matching import same_function
@@ -26,20 +27,21 @@ _ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
 @dataclass(frozen=True)
 class _Layer:
-    """One of torch's layers: the cell it runs, what runs it, and torch's name for it in cuDNN's terms."""
+    """One of torch's layers: the cell it runs, torch's functions for sequences and for one step, its mode."""
 
     cell: str
     options: tuple[tuple[str, Any], ...]
     function: Callable[..., tuple[Tensor, ...]]
+    step: Callable[..., Any] | None
     mode: str
 
 
 _LAYERS = (
-    _Layer("rnn", (("nonlinearity", "tanh"),), _VF.rnn_tanh, "RNN_TANH"),
-    _Layer("rnn", (("nonlinearity", "relu"),), _VF.rnn_relu, "RNN_RELU"),
-    _Layer("lstm", (), _VF.lstm, "LSTM"),
-    _Layer("lstm_projected", (), _VF.lstm, "LSTM"),
-    _Layer("gru", (), _VF.gru, "GRU"),
+    _Layer("rnn", (("nonlinearity", "tanh"),), _VF.rnn_tanh, _VF.rnn_tanh_cell, "RNN_TANH"),
+    _Layer("rnn", (("nonlinearity", "relu"),), _VF.rnn_relu, _VF.rnn_relu_cell, "RNN_RELU"),
+    _Layer("lstm", (), _VF.lstm, _VF.lstm_cell, "LSTM"),
+    _Layer("lstm_projected", (), _VF.lstm, None, "LSTM"),
+    _Layer("gru", (), _VF.gru, _VF.gru_cell, "GRU"),
 )
 
 _found: WeakKeyDictionary[Cell, _Layer | None] = WeakKeyDictionary()
@@ -117,6 +119,8 @@ class VendorBackend:
         layer = torch_layer(cell)
         if layer is None:
             raise ValueError(f"the vendor backend was called for '{cell.name}', which it refuses")
+        if layer.step is not None and x.shape[1] == 1 and lengths is None and x.device.type == "cpu":
+            return _one_step(layer.step, cell, weights, x, state, layer_dropout)
         parts = cell.state_parts
         directions = len(weights[0])
         flat = [w[name] for of_layer in weights for w in of_layer for name in _ORDER if name in w]
@@ -135,6 +139,31 @@ class VendorBackend:
             sequence, hidden = run.packed(x, hidden, lengths)
         flat_states = [State(**dict(zip(parts, values, strict=True))) for values in _rows(hidden)]
         return sequence, [flat_states[i : i + directions] for i in range(0, len(flat_states), directions)]
+
+
+def _one_step(
+    step: Callable[..., Any],
+    cell: Cell,
+    weights: Sequence[Sequence[Weights]],
+    x: Tensor,
+    state: Sequence[Sequence[State]],
+    layer_dropout: float,
+) -> tuple[Tensor, list[list[State]]]:
+    """One step of a stack: torch's layers for sequences repack an LSTM's weights at each call."""
+    inputs, after = x[:, 0], []
+    for layer, of_layer in enumerate(weights):
+        if layer and layer_dropout:
+            inputs = F.dropout(inputs, layer_dropout)
+        ended = []
+        for stored, before in zip(of_layer, state[layer], strict=True):
+            given = [before.parts()[part] for part in cell.state_parts]
+            arrays = [stored.get(name) for name in _ORDER[:4]]
+            result = step(inputs, given if len(given) > 1 else given[0], *arrays)
+            values = result if len(given) > 1 else (result,)
+            ended.append(State(**dict(zip(cell.state_parts, values, strict=True))))
+        inputs = ended[0].h if len(ended) == 1 else torch.cat([one.h for one in ended], 1)
+        after.append(ended)
+    return inputs[:, None], after
 
 
 def _rows(hidden: Iterable[Tensor]) -> Iterable[tuple[Tensor, ...]]:
