@@ -1,0 +1,114 @@
+"""Reproduce the quality figures: ``python benchmarks/quality/run.py ROW ...`` (no row: list them).
+
+Each row trains as ``rondo train`` does and writes ``results/ROW.json``: figures only, with the
+command's options, machine and versions. ``--steps`` and ``--schedule-steps`` repeat a run that was
+limited by minutes by its number of steps, for instance on a machine that is busy with other things.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+from rows import DATA, ROWS, Row, scratch
+
+import rondo
+from rondo.cli.progress import progress_for
+from rondo.inspect import collect
+
+RESULTS = Path(__file__).parent / "results"
+FIGURES = (
+    "seed", "seconds", "training_seconds", "epochs", "steps", "schedule_steps", "stopped", "parameters", "valid_loss",
+    "baseline", "baseline_loss", "perplexity", "bits_per_character", "test_loss", "test_baseline_loss",
+    "test_perplexity", "test_bits_per_character", "score", "score_interval", "baselines", "baseline_score", "poems",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", choices=[[], *ROWS], metavar="ROW")
+    parser.add_argument("--out", type=Path, default=Path("quality-models"), help="where the models go")
+    parser.add_argument("--steps", type=int, help="a budget in steps in place of the row's minutes")
+    parser.add_argument("--schedule-steps", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--resume", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.rows:
+        for row in ROWS.values():
+            print(f"{row.name:16} {row.target}")
+        return
+    if not DATA.is_dir():
+        sys.exit("set RONDO_DATA to the folder of data sets")
+    for name in arguments.rows:
+        result = run(ROWS[name], arguments)
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        print(f"{name}: {ROWS[name].figure} = {result['figure']}  (to reach: {ROWS[name].target})")
+
+
+def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All seeds of a row."""
+    budget: dict[str, Any] = dict(row.options)
+    if arguments.steps:
+        budget |= {"minutes": None, "steps": arguments.steps, "schedule_steps": arguments.schedule_steps}
+    results = []
+    for seed in range(row.seeds):
+        with scratch() as folder:
+            place = Path(folder)
+            options = {**budget, **row.more(place), "seed": seed, "threads": arguments.threads}
+            out = arguments.out / f"{row.name}-{seed}"
+            result = rondo.train(
+                row.task, row.files(place), out=out, overwrite=not arguments.resume, resume=arguments.resume,
+                progress=progress_for(sys.stderr), **options,
+            )  # fmt: skip
+        results.append(figures(result))
+        if row.task == "poetry":
+            results[-1] |= verse(out)
+    values = [result[row.figure] for result in results]
+    provenance = collect().to_dict()
+    return {
+        "row": row.name,
+        "to_reach": row.target,
+        "figure_name": row.figure,
+        "figure": statistics.mean(values),
+        "options": {key: value for key, value in budget.items() if not str(value).startswith(str(DATA))},
+        "threads": torch.get_num_threads(),
+        "machine": f"{provenance['processor']}, {provenance['cores']} cores",
+        "versions": provenance["versions"],
+        "runs": results,
+    }
+
+
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a training's result: numbers, no text."""
+    found = dict(result)
+    if "test_loss" in found:
+        found["test_perplexity"] = math.exp(found["test_loss"])
+        found["test_bits_per_character"] = found["test"].get("bits_per_character")
+    return {key: found[key] for key in FIGURES if key in found}
+
+
+def verse(folder: Path) -> dict[str, Any]:
+    """A thousand free and a thousand held quatrains beside the human ones that were held out."""
+    from rondo.tasks.poetry.forms import QIJUE, WUJUE
+    from rondo.tasks.poetry.options import PoetryData
+    from rondo.tasks.poetry.task import read_parts
+
+    model = rondo.load(folder)
+    options = model.config["options"]
+    _, parts = read_parts([DATA / "tang_poetry/tang_poems.jsonl.xz"], PoetryData(**options["data"]),
+                          seed=options["training"]["seed"])  # fmt: skip
+    table = model.compare(parts.valid, samples=1000, temperature=1.0, seed=0, forms=(WUJUE, QIJUE))
+    return {"quatrains": table.to_dict()}
+
+
+if __name__ == "__main__":
+    main()
