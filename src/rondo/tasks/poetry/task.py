@@ -33,7 +33,7 @@ from rondo.training.loop import train
 from rondo.training.protocols import Activations, Progress, Result, SilentProgress, TrainingSummary
 
 DEFAULT_MINUTES = 30.0
-WATCHED_POEMS = 2000
+WATCHED_POEMS = 500
 """Validation poems that training is watched on; the final figure uses all."""
 
 
