@@ -4,48 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rondo.errors import ModelError, UsageError, nearest
 from rondo.models.folder import read_config
-from rondo.tasks.digits.model import DigitModel
-from rondo.tasks.digits.options import DigitOptions
-from rondo.tasks.digits.task import train_digits
 from rondo.tasks.options import from_flat
-from rondo.tasks.poetry.model import PoetryModel
-from rondo.tasks.poetry.options import PoetryOptions
-from rondo.tasks.poetry.task import train_poetry
-from rondo.tasks.text.model import TextModel
-from rondo.tasks.text.options import TextOptions
-from rondo.tasks.text.task import train_text
 from rondo.training.protocols import Progress
 
 
 @dataclass(frozen=True)
 class Task:
-    """One application."""
+    """One application. Its parts are named as MODULE:NAME and imported when they are used: to write with a
+    model, nothing of training is loaded.
+    """
 
     name: str
     summary: str
     """A line for people."""
-    options: type
-    """Its options: a dataclass of sections, see `rondo.tasks.options`."""
-    train: Callable[..., dict[str, Any]]
-    """``train(paths, out, options, *, resume, overwrite, progress)``; without ``paths`` if it takes no files."""
-    load: Callable[..., Any]
-    """``load(folder, *, device)``: the model."""
+    home_of_options: str
+    home_of_train: str
+    home_of_model: str
     takes_files: bool = True
+
+    @property
+    def options(self) -> type:
+        """Its options: a dataclass of sections, see `rondo.tasks.options`."""
+        return _named(self.home_of_options)
+
+    @property
+    def train(self) -> Callable[..., dict[str, Any]]:
+        """``train(paths, out, options, *, resume, overwrite, progress)``; without ``paths`` if it takes no files."""
+        return _named(self.home_of_train)
+
+    @property
+    def load(self) -> Callable[..., Any]:
+        """``load(folder, *, device)``: the model."""
+        return _named(self.home_of_model).load
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("text", "a language model that writes text like yours", TextOptions, train_text, TextModel.load),
-        Task("poetry", "classical Chinese verse: forms, rhyme, tones", PoetryOptions, train_poetry, PoetryModel.load),
         Task(
-            "digits", "scikit-learn's handwritten digits, read row by row", DigitOptions, train_digits,
-            DigitModel.load, takes_files=False,
+            "text", "a language model that writes text like yours", "rondo.tasks.text.options:TextOptions",
+            "rondo.tasks.text.task:train_text", "rondo.tasks.text.model:TextModel",
+        ),
+        Task(
+            "poetry", "classical Chinese verse: forms, rhyme, tones", "rondo.tasks.poetry.options:PoetryOptions",
+            "rondo.tasks.poetry.task:train_poetry", "rondo.tasks.poetry.model:PoetryModel",
+        ),
+        Task(
+            "digits", "scikit-learn's handwritten digits, read row by row", "rondo.tasks.digits.options:DigitOptions",
+            "rondo.tasks.digits.task:train_digits", "rondo.tasks.digits.model:DigitModel", takes_files=False,
         ),
     )
 }  # fmt: skip
@@ -93,3 +105,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
     if name not in TASKS:
         raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
     return TASKS[name].load(folder, device=device)
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
