@@ -321,7 +321,7 @@ def test_the_logged_loss_is_the_mean_since_the_last_line(tmp_path):
 
 
 def test_who_watches_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("rondo.training.loop._UPDATE_SECONDS", 0.0)
+    monkeypatch.setattr("rondo.training.run._UPDATE_SECONDS", 0.0)
     watcher = Watcher()
     _, summary = run(tmp_path, steps=20, evaluations=4, progress=watcher)
     kinds = [kind for kind, _ in watcher.events]

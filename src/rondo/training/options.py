@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_type_hints
 
 from rondo.errors import UsageError, nearest
@@ -106,7 +107,7 @@ class TrainingOptions:
     """Seed of all random numbers; the same seed gives the same run."""
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        _check_types(self)
         _check_ranges(self)
         _check_optimiser(self)
         if self.minutes is not None and self.schedule_steps is None and not self.hold > 0:
@@ -119,11 +120,15 @@ class TrainingOptions:
         }
 
 
-def _check_choices(options: TrainingOptions) -> None:
+def _check_types(options: TrainingOptions) -> None:
     for name, hint in get_type_hints(TrainingOptions).items():
-        choices = get_args(hint)
+        choices = get_args(hint) or (hint,)
         value = getattr(options, name)
-        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
+        if int in choices or float in choices:
+            number = isinstance(value, Integral if float not in choices else Real)
+            if isinstance(value, bool) or not (number or (value is None and type(None) in choices)):
+                raise UsageError(f"{_flag(name)} must be a {'whole ' if int in choices else ''}number, not {value!r}")
+        elif all(isinstance(choice, str) for choice in choices) and value not in choices:
             raise UsageError(f"{_flag(name)} cannot be '{value}'{nearest(str(value), choices)}")
 
 
