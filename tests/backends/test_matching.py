@@ -6,7 +6,7 @@ import pytest
 
 from rondo.backends.matching import same_function
 from rondo.backends.vendor import torch_layer
-from rondo.cells import Cell, affine, cell, get_cell, product, project, recur, registry, sigmoid, tanh
+from rondo.cells import Cell, affine, cell, get_cell, maximum, minimum, product, project, recur, registry, sigmoid, tanh
 from rondo.ir import State
 
 TORCHS = {"rnn": "RNN_TANH", "lstm": "LSTM", "lstm_projected": "LSTM", "gru": "GRU"}
@@ -90,6 +90,13 @@ def twice_the_candidate(x, h):
     return State(h=(1 - z) * n + z * h + 0.001 * n)
 
 
+def difference_exchanged(x, h):
+    r = sigmoid(affine("r", x, h))
+    z = sigmoid(affine("z", x, h))
+    n = tanh(project("n", x) + r * recur("n", h))
+    return State(h=(z - 1) * n + z * h)
+
+
 def projected_state_in_another_array(x, h, c):
     i = sigmoid(affine("i", x, h))
     f = sigmoid(affine("f", x, h))
@@ -125,6 +132,7 @@ def test_a_users_cell_with_the_same_equations_qualifies(own: Cell, mode: str) ->
         (c_before_h, "lstm"),
         (without_recurrent_bias, "rnn"),
         (twice_the_candidate, "gru"),
+        (difference_exchanged, "gru"),
         (projected_state_in_another_array, "lstm_projected"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
@@ -147,6 +155,23 @@ def test_sums_in_any_order() -> None:
     @cell
     def other(x, h):
         return State(h=tanh(h + (recur("b", h) + project("b", x)) + h))
+
+    assert same_function(left, right)
+    assert not same_function(left, other)
+
+
+def test_maximum_takes_its_operands_in_either_order() -> None:
+    @cell
+    def left(x, h):
+        return State(h=maximum(tanh(affine("a", x, h)), h) - h)
+
+    @cell
+    def right(x, h):
+        return State(h=maximum(h, tanh(affine("a", x, h))) - h)
+
+    @cell
+    def other(x, h):
+        return State(h=minimum(h, tanh(affine("a", x, h))) - h)
 
     assert same_function(left, right)
     assert not same_function(left, other)
