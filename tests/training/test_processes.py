@@ -32,10 +32,10 @@ JOBS = {
 DROPOUT = {"options": {"checkpoint_steps": 7}, "dropout": 0.3}
 
 
-def start(command: list[str], jobs: list[dict], folder: Path) -> None:
+def start(command: list[str], jobs: list[dict], folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "jobs.json").write_text(json.dumps(jobs))
     clean = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", *command, str(folder / "jobs.json")],
         capture_output=True,
         text=True,
@@ -43,7 +43,6 @@ def start(command: list[str], jobs: list[dict], folder: Path) -> None:
         timeout=300,
         env={**clean, "OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stderr
 
 
 def job(folder: Path, description: dict, *, devices: int) -> dict:
@@ -57,7 +56,8 @@ def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     jobs = [job(folder / name, description, devices=2) for name, description in JOBS.items()]
     jobs += [job(folder / "dropout", DROPOUT, devices=2), job(folder / "crashed", {**DROPOUT, "crash": 32}, devices=2)]
-    start(["tests.training.together"], jobs, folder)
+    done = start(["tests.training.together"], jobs, folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -104,5 +104,15 @@ def test_one_process_does_not_resume_what_two_began(two):
 
 def test_torchrun_starts_the_same_training(two, tmp_path):
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.training.together"]
-    start(launcher, [job(tmp_path / "float32", JOBS["float32"], devices=1)], tmp_path)
+    done = start(launcher, [job(tmp_path / "float32", JOBS["float32"], devices=1)], tmp_path)
+    assert done.returncode == 0, done.stderr
     assert same(result(two / "float32")[0], result(tmp_path / "float32")[0])
+
+
+def test_an_error_in_the_main_process_ends_all_with_one_message(tmp_path):
+    description = {"options": {"metric": "valid_los"}}
+    done = start(["tests.training.together"], [job(tmp_path / "a", description, devices=2)], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("UsageError: --metric: there is no metric 'valid_los'; did you mean 'valid_loss'?") == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "terminate called" not in done.stderr

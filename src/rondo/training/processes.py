@@ -108,10 +108,12 @@ class Processes:
                 value = make()
             except Exception as error:
                 self._fabric.broadcast(("error", str(error)))
+                torch.distributed.destroy_process_group()
                 raise
         state, value = self._fabric.broadcast(("fine", value))
         if state == "error":
-            raise SystemExit(1)
+            torch.distributed.destroy_process_group()
+            raise SystemExit(1)  # the main process says why
         return value
 
 
