@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rondo.cells import Cell
 from rondo.errors import UsageError
 
 
@@ -38,21 +37,18 @@ def keep_mask(like: Tensor, p: float) -> Tensor:
     return torch.empty_like(like).bernoulli_(1.0 - p).div_(1.0 - p)
 
 
-def zoneout_masks(
-    cell: Cell, widths: Mapping[str, int], p: float, like: Tensor, *, training: bool
-) -> dict[str, Tensor | float]:
-    """What `Backend.unroll` takes as ``zoneout`` for x like ``like`` (B, T, I).
+def zoneout_masks(widths: Mapping[str, int], p: float, like: Tensor, *, training: bool) -> dict[str, Tensor | float]:
+    """What `Backend.unroll` takes as ``zoneout``, for state parts of ``widths`` and x like ``like`` (B, T, I).
 
     Krueger et al. 2016. The output h has a mask of its own; the other parts share one, since they
     may have meaning only together (a memory and its normaliser). In evaluation the expectation.
     """
     if not training:
-        return dict.fromkeys(cell.state_parts, p)
+        return dict.fromkeys(widths, p)
     B, T, _ = like.shape
     masks: dict[str, Tensor | float] = {}
     memory: dict[int, Tensor] = {}
-    for part in cell.state_parts:
-        N = widths[part]
+    for part, N in widths.items():
         mask = memory.get(N) if part != "h" else None
         if mask is None:
             mask = torch.rand(B, T, N, device=like.device) < p

@@ -92,6 +92,8 @@ class Recurrent(nn.Module):
         self.projection_size = _projection(self.cell, projection_size)
         self.bidirectional = bidirectional
         self.bias = bias
+        self._parts = self.cell.state_parts
+        self._widths = {part: size_of(width, self._sizes(0)) for part, width in self.cell.state_widths.items()}
         self.input_dropout = probability("input_dropout", input_dropout)
         self.layer_dropout = probability("layer_dropout", layer_dropout)
         self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
@@ -103,17 +105,15 @@ class Recurrent(nn.Module):
         self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
         for option in ("recurrent_dropout", "weight_drop"):
             if getattr(self, option) and not self.cell.has_recurrent_product:
-                raise UsageError(
-                    f"{option}: cell '{self.cell.name}' has no product with its state to drop from"
-                )
+                raise UsageError(f"{option}: cell '{self.cell.name}' has no product with its state to drop from")
         self._choices: dict[tuple[Any, ...], Choice] = {}
         self._initialise = partial(self.cell.initialise, scheme=init, forget_bias=forget_bias, chrono=chrono)
         for layer, direction in self._places():
             for p in self._stored:
                 value = torch.empty(p.shape(self._sizes(layer)), device=device, dtype=dtype)
                 self.register_parameter(p.name + suffix(layer, direction), nn.Parameter(value))
-            for part in self.cell.state_parts if learned_state else ():
-                value = torch.empty(self._width(part), device=device, dtype=dtype)
+            for part in self._parts if learned_state else ():
+                value = torch.empty(self._widths[part], device=device, dtype=dtype)
                 self.register_parameter(f"initial_{part}" + suffix(layer, direction), nn.Parameter(value))
         self.reset_parameters()
         self._choose(lengths=False, reset=False)  # a backend that cannot is refused now, not in training
@@ -126,7 +126,7 @@ class Recurrent(nn.Module):
     @property
     def output_size(self) -> int:
         """The width of ``sequence`` and ``last``."""
-        return self._width("h") * self.directions
+        return self._widths["h"] * self.directions
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights anew, as the cell and the options ``init``, ``forget_bias``, ``chrono`` say."""
@@ -134,7 +134,7 @@ class Recurrent(nn.Module):
             with torch.no_grad():
                 weights = {p.name: self._parameter(p.name, layer, direction) for p in self._stored}
                 self._initialise(weights, self._sizes(layer), generator=generator)
-                for part in self.cell.state_parts if self.learned_state else ():
+                for part in self._parts if self.learned_state else ():
                     self._parameter(f"initial_{part}", layer, direction).zero_()
 
     def initial_state(self, batch_size: int) -> StackState:
@@ -215,11 +215,8 @@ class Recurrent(nn.Module):
         if self.projection_size is not None:
             sizes["projection"] = self.projection_size
         if layer:
-            sizes["input"] = size_of(self.cell.state_widths["h"], sizes) * self.directions
+            sizes["input"] = self.output_size
         return sizes
-
-    def _width(self, part: str) -> int:
-        return size_of(self.cell.state_widths[part], self._sizes(0))
 
     def _parameter(self, name: str, layer: int, direction: int) -> Tensor:
         stored: Tensor = getattr(self, name + suffix(layer, direction))
@@ -234,20 +231,19 @@ class Recurrent(nn.Module):
     def _initial(self, layer: int, direction: int, batch_size: int) -> State:
         like = self._parameter(self._stored[0].name, layer, direction)
         parts = {}
-        for part in self.cell.state_parts:
+        for part in self._parts:
             if self.learned_state:
                 parts[part] = self._parameter(f"initial_{part}", layer, direction).expand(batch_size, -1)
             else:
-                parts[part] = like.new_zeros(batch_size, self._width(part))
+                parts[part] = like.new_zeros(batch_size, self._widths[part])
         return State(**parts)
 
     def _states(self, state: StackState | None, batch_size: int) -> list[list[State]]:
         if state is not None and state.batch_size != batch_size:
             raise UsageError(f"the state is for {state.batch_size} sequences, x has {batch_size}")
-        parts = self.cell.state_parts
         return [
             [
-                self._initial(layer, d, batch_size) if state is None else state.layer(layer, d, parts)
+                self._initial(layer, d, batch_size) if state is None else state.layer(layer, d, self._parts)
                 for d in range(self.directions)
             ]
             for layer in range(self.layers)
@@ -258,11 +254,10 @@ class Recurrent(nn.Module):
         initial = self._initial(layer, direction, B) if reset else None
         masks, zoneout = None, None
         if self.recurrent_dropout and self.training:
-            like = self._parameter(_RECURRENT, layer, direction).new_empty(B, self._width("h"))
+            like = self._parameter(_RECURRENT, layer, direction).new_empty(B, self._widths["h"])
             masks = {"recurrent": keep_mask(like, self.recurrent_dropout)}
         if self.zoneout:
-            widths = {part: self._width(part) for part in self.cell.state_parts}
-            zoneout = zoneout_masks(self.cell, widths, self.zoneout, x, training=self.training)
+            zoneout = zoneout_masks(self._widths, self.zoneout, x, training=self.training)
         return Extras(initial, masks, zoneout)
 
     def _choose(self, *, lengths: bool, reset: bool) -> Choice:
