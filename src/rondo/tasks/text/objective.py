@@ -15,6 +15,8 @@ from rondo.training.protocols import Activations, Result
 
 WATCH_ROWS = 32
 """Streams that the validation part is cut into while training is watched; the final figure uses one."""
+WATCH_TOKENS = 65_536
+"""Tokens that are looked at then, spread over the validation part; the final figure uses all."""
 
 
 class NextToken:
@@ -35,16 +37,17 @@ class NextToken:
 
 
 class WatchLoss:
-    """``valid_loss`` of a text cut into up to 32 streams: quick, and a little higher than in one stream,
-    since each begins without a past.
+    """``valid_loss`` of up to 32 streams spread over a text: quick, and a little higher than in one
+    stream, since each begins without a past.
     """
 
     def __init__(self, tokens: np.ndarray[Any, Any], *, window: int = 256) -> None:
         rows = max(1, min(WATCH_ROWS, (len(tokens) - 1) // (4 * window)))
         columns = (len(tokens) - 1) // rows
         kept = np.asarray(tokens[: rows * columns + 1], dtype=np.int64)
-        self.inputs = torch.as_tensor(kept[:-1].reshape(rows, columns))
-        self.targets = torch.as_tensor(kept[1:].reshape(rows, columns))
+        watched = min(columns, WATCH_TOKENS // rows)
+        self.inputs = torch.as_tensor(kept[:-1].reshape(rows, columns)[:, :watched])
+        self.targets = torch.as_tensor(kept[1:].reshape(rows, columns)[:, :watched])
         self.window = window
 
     def __call__(self, model: nn.Module) -> dict[str, float]:

@@ -55,6 +55,9 @@ class TextTraining(TrainingOptions):
     """Learning rate at its peak."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from zero to its peak."""
+    evaluations: int = 10
+    """Evaluations, evenly spread over the schedule (none while the learning rate is held at first). With a
+    budget in epochs there is one after each epoch instead."""
     weight_decay: float = 0.01
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
 
