@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, overload
 
 from torch import Generator, Tensor
@@ -36,27 +37,27 @@ class Cell:
     options: Mapping[str, Any] = field(default_factory=dict)
     documentation: str = ""
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The stored arrays, in order of their first use in the equations."""
         return self.graph.parameters
 
-    @property
+    @cached_property
     def state_parts(self) -> tuple[str, ...]:
         """Names of the state parts, in the order of the function's arguments."""
         return tuple(self.graph.leaves("state"))
 
-    @property
+    @cached_property
     def state_widths(self) -> dict[str, str]:
         """The symbolic width of each state part; ``h`` is the output."""
         return {name: self.graph.nodes[index].width for name, index in self.graph.leaves("state").items()}
 
-    @property
+    @cached_property
     def has_projection(self) -> bool:
         """Whether the cell needs a projection size besides the hidden size."""
         return any("projection" in (p.rows, p.columns) for p in self.parameters)
 
-    @property
+    @cached_property
     def has_recurrent_product(self) -> bool:
         """Whether the state enters a product with a learned matrix (else it is a scan)."""
         return any(self.graph.nodes[index].op == "product" for index in after_state(self.graph))

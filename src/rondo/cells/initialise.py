@@ -111,7 +111,8 @@ def _matrix(cell: str, parameter: Parameter, tensor: Tensor, scheme: str, genera
             raise UsageError(f"cell '{cell}': an identity needs a square recurrent matrix, not {tuple(tensor.shape)}")
         torch.nn.init.eye_(tensor)
     else:
-        torch.nn.init.orthogonal_(tensor, generator=generator)
+        full = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+        tensor.copy_(torch.nn.init.orthogonal_(full, generator=generator))  # torch has no QR in half precision
 
 
 def _gate_biases(
