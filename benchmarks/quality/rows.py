@@ -78,7 +78,10 @@ ROWS: dict[str, Row] = {
         ),
         Row(
             "shakespeare-45", "text", _shakespeare,
-            {"minutes": 45.0, "hidden": 512, "layer_dropout": 0.3, "output_dropout": 0.3, "bptt_length": 50},
+            {
+                "minutes": 45.0, "hidden": 512, "layer_dropout": 0.3, "output_dropout": 0.3, "bptt_length": 50,
+                "batch_size": 32, "learning_rate": 3e-3,
+            },
             "valid_loss", "at most 1.465 nats a character, try for 1.44",
         ),
         Row(
@@ -92,7 +95,10 @@ ROWS: dict[str, Row] = {
         ),
         Row(
             "ptb-characters", "text", _treebank_characters,
-            {"minutes": 60.0, "hidden": 512, "bptt_length": 100, "layer_dropout": 0.1, "output_dropout": 0.1},
+            {
+                "minutes": 60.0, "hidden": 512, "bptt_length": 64, "batch_size": 32, "layer_dropout": 0.1,
+                "output_dropout": 0.1, "learning_rate": 3e-3,
+            },
             "test_bits_per_character", "at most 1.40",
             more=lambda folder: {
                 part: str(_without_outer_blanks(part, folder)) for part in ("valid", "test")

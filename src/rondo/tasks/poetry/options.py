@@ -48,7 +48,7 @@ class PoetryNetwork(RecurrentOptions):
 class PoetryTraining(TrainingOptions):
     """How to train. Without a budget in epochs, steps or minutes: thirty minutes."""
 
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     """Tokens in a batch; poems of about equal length go together."""
     learning_rate: float = 3e-3
     """Learning rate at its peak."""
