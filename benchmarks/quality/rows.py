@@ -87,8 +87,8 @@ ROWS: dict[str, Row] = {
         Row(
             "ptb-words", "text", _treebank_words,
             {
-                "minutes": 60.0, "level": "words", "hidden": 200, "layer_dropout": 0.4, "output_dropout": 0.4,
-                "input_dropout": 0.4, "bptt_length": 35, "batch_size": 20, "baseline_order": 5,
+                "minutes": 20.0, "level": "words", "hidden": 200, "layer_dropout": 0.25, "output_dropout": 0.25,
+                "input_dropout": 0.25, "bptt_length": 35, "batch_size": 20, "learning_rate": 3e-3,
                 "valid": str(DATA / "ptb/ptb.valid.txt.gz"), "test": str(DATA / "ptb/ptb.test.txt.gz"),
             },
             "test_perplexity", "at most 115",

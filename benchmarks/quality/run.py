@@ -65,10 +65,16 @@ def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
             place = Path(folder)
             options = {**budget, **row.more(place), "seed": seed, "threads": arguments.threads}
             out = arguments.out / f"{row.name}-{seed}"
-            result = rondo.train(
-                row.task, row.files(place), out=out, overwrite=not arguments.resume, resume=arguments.resume,
-                progress=progress_for(sys.stderr), **options,
-            )  # fmt: skip
+            with progress_for(quiet=False) as progress:
+                result = rondo.train(
+                    row.task,
+                    row.files(place),
+                    out=out,
+                    overwrite=not arguments.resume,
+                    resume=arguments.resume,
+                    progress=progress,
+                    **options,
+                )
         results.append(figures(result))
         if row.task == "poetry":
             results[-1] |= verse(out)
