@@ -76,12 +76,11 @@ class Cell:
             if name not in known:
                 has = nearest(name, known) if known else "; it has none"
                 raise UsageError(f"cell '{self.name}' has no option '{name}'{has}")
-        merged = {**known, **self.options, **options}
-        for name, value in merged.items():
+        for name, value in options.items():
             if type(value) is not type(known[name]) and not (isinstance(known[name], float) and type(value) is int):
                 raise UsageError(f"cell '{self.name}': {name} = {value!r}, expected something like {known[name]!r}")
-        graph = trace(self.function, merged, parts=self.state_parts)
-        return replace(self, graph=graph, options=merged)
+        made = replace(self, options={**known, **self.options, **options})
+        return replace(made, graph=made.traced())
 
     def bind(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,8 @@ class Builder:
         return self.append(Node(op, (), width, batched, tuple(attributes.items())))
 
     def const(self, value: float) -> Value:
+        if not math.isfinite(value):
+            raise CellError(f"a constant is a finite number, not {value}")
         return self.leaf("const", "one", batched=False, value=float(value))
 
     def lift(self, value: Any) -> Value:
@@ -54,6 +57,12 @@ class Builder:
         """An elementwise op, a comparison, or a reduction to one number a row."""
         values = [self.lift(arg) for arg in args]
         nodes = [value.node for value in values]
+        for position, node in enumerate(nodes):
+            is_comparison, decides = OPS[node.op].kind == "compare", op == "where" and position == 0
+            if is_comparison and not decides:
+                raise CellError("a comparison is not a number: it stands only in where(a > 0, ...)")
+            if decides and not is_comparison:
+                raise CellError("where() decides by a comparison, such as a > 0")
         if all(node.op == "const" for node in nodes) and OPS[op].kind == "elementwise":
             return self.const(float(OPS[op].evaluate(*(node["value"] for node in nodes))))  # type: ignore[misc]
         if simpler := _simplified(op, values):

@@ -114,6 +114,8 @@ def _split(graph: Graph, joint: Graph) -> Derivative:
     size = len(graph.nodes)
     live = reachable(joint, joint.outputs.values())
     used = {arg for index in live if index >= size for arg in joint.nodes[index].args if arg < size}
+    # A condition is not kept but asked again, of operands that are.
+    used |= {arg for index in used if OPS[joint.nodes[index].op].kind == "compare" for arg in joint.nodes[index].args}
     again = _again(joint, used)
     used |= {arg for index in again for arg in joint.nodes[index].args}
     kept = sorted(arg for arg in used - again if joint.nodes[arg].op not in _GIVEN)

@@ -19,7 +19,7 @@ from typing import Any
 
 from rondo.errors import CellError, UsageError, nearest
 from rondo.ir.build import Arithmetic, Builder, Value
-from rondo.ir.graph import Graph, Parameter
+from rondo.ir.graph import WIDTHS, Graph, Parameter
 from rondo.ir.ops import FUNCTIONS
 from rondo.ir.passes import simplify
 from rondo.ir.state import State
@@ -89,6 +89,8 @@ class Symbol(Arithmetic):
     def __pow__(self, other: Any) -> Any:
         raise _refused("'**'", "; write a * a, or exp(p * log(a))")
 
+    __rpow__ = __pow__
+
     def __matmul__(self, other: Any) -> Any:
         raise _refused("'@'", "; products with learned matrices are project, recur and product")
 
@@ -107,6 +109,9 @@ class Symbol(Arithmetic):
         raise _refused("turning a value into a number (as functions of 'math' do)", _functions_hint())
 
     __int__ = __index__ = __float__
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise _refused(f"setting the attribute '.{name}'")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -153,6 +158,8 @@ class TraceAlgebra:
         heads: int = 1,
         to: str = "hidden",
     ) -> Symbol:
+        if to not in WIDTHS[2:]:
+            raise CellError(f"a product goes to 'hidden' or 'projection', not to {to!r}")
         operand = self.builder.lift(_unwrapped(value))
         if not operand.node.batched or operand.node.width == "one":
             raise CellError(f"{matrix} '{block}' multiplies a value as wide as the input or the state")
@@ -220,7 +227,10 @@ def trace(
         graph = _trace_once(function, options, widths, bias=bias, recurrent_dropout=recurrent_dropout)
         returned = {name: graph.nodes[graph.outputs[name]].width for name in parts}
         if returned == widths:
-            return verify_cell(simplify(graph))
+            try:
+                return verify_cell(simplify(graph))
+            except CellError as error:
+                raise CellError(f"{_where(function)}: {error}") from None
         widths = returned
     raise CellError(f"{_where(function)}: the widths of the state do not settle: {widths}")
 
@@ -253,7 +263,8 @@ def _trace_once(
         except Exception as error:
             raise CellError(f"{_where(function, error)}: {_explained(error)}") from None
     if not isinstance(result, State):
-        raise CellError(f"{_where(function)}: a cell returns State(h=...), not {type(result).__name__}")
+        found = "one value" if isinstance(result, Symbol) else type(result).__name__
+        raise CellError(f"{_where(function)}: a cell returns State(h=...), not {found}")
     parts = result.parts()
     if set(parts) != set(widths):
         raise CellError(f"{_where(function)}: takes the state {', '.join(widths)} and returns {', '.join(parts)}")
