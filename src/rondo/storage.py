@@ -206,7 +206,8 @@ def _refuse_pickle(path: Path, start: bytes) -> None:
     """Name the two forms in which torch saves pickles, so that the message says what was given."""
     if start[:4] == b"PK\x03\x04":
         what = "a zip archive, as torch.save writes it: it holds a pickle"
-    elif len(start) > 1 and start[0] == 0x80 and start[1] <= 5:
+    elif len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:9] != b"\0\0\0\0\0\0{":
+        # A safetensors file whose header is, say, 0x0580 bytes long begins with the same two bytes.
         what = "a pickle"
     else:
         return

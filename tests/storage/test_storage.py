@@ -136,6 +136,16 @@ class Hostile:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.parametrize("header", [0x0180, 0x0280, 0x0580])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path, header):
+    path, tensors = tmp_path / "a.safetensors", {"weight": torch.arange(3.0)}
+    spare = header - int.from_bytes(storage.tensor_bytes(tensors, {"note": ""})[:8], "little")
+    storage.write_tensors(path, tensors, {"note": "x" * spare})
+    assert path.read_bytes()[:3] == bytes([0x80, header >> 8, 0])
+    assert torch.equal(storage.read_tensors(path)["weight"], tensors["weight"])
+    assert len(storage.read_metadata(path)["note"]) == spare
+
+
 @pytest.mark.parametrize("form", ["pickle", "torch zip", "torch legacy"])
 def test_a_pickle_is_refused_and_not_opened(tmp_path, form):
     path, trap = tmp_path / "model.safetensors", tmp_path / "trap"
