@@ -42,7 +42,12 @@ class TrainingError(RondoError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of an error message: a known name like ``word``, or all of them if none is near."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if close:
-        return f"; did you mean '{close[0]}'?"
+
+        def likeness(name: str) -> tuple[float, bool, bool]:
+            ratio = difflib.SequenceMatcher(None, name, word).ratio()
+            return ratio, sorted(name) == sorted(word), name[0] == word[:1]
+
+        return f"; did you mean '{max(close, key=likeness)}'?"
     return f"; known: {', '.join(names)}" if names else ""

@@ -1,0 +1,1 @@
+"""The command line: a file a verb. Only here are arguments parsed and is anything printed."""

@@ -1,0 +1,90 @@
+"""``rondo doctor``: is everything here, what would run, and are the numbers right on this machine?"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+import torch
+
+from rondo.backends import BACKENDS
+from rondo.cells import registry
+from rondo.cli.arguments import OUTPUT, THREADS, Group, parse
+from rondo.cli.machine import devices, use_threads
+from rondo.cli.output import print_json, print_text, table
+from rondo.inspect.provenance import device_name, processor_name, usable_cores, versions
+from rondo.testing.selfcheck import Check, check_cell
+
+EXAMPLES = ("rondo doctor", "rondo doctor --json")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Look, compute, compare; the exit code is 1 if a number is wrong."""
+    given = parse(
+        arguments,
+        command="rondo doctor",
+        about=(
+            "Show versions, devices and threads, which backend runs each cell, and check the numbers: the "
+            "reference against the definition in NumPy (float64), and every other backend against the "
+            "reference (float32), values and gradients. Exit code 1 if something is wrong."
+        ),
+        examples=EXAMPLES,
+        groups=[Group("machine", "", (THREADS,)), Group("output", "", OUTPUT[:1])],
+    )
+    use_threads(given.get("threads"))
+    checks = [check for cell in registry.values() for check in check_cell(cell)]
+    bad = [check for check in checks if not check.good]
+    if given.get("json"):
+        print_json(
+            {
+                "versions": versions(),
+                "processor": processor_name(),
+                "cores": usable_cores(),
+                "threads": torch.get_num_threads(),
+                "devices": [device_name(device) for device in devices()],
+                "checks": [check.to_dict() for check in checks],
+                "healthy": not bad,
+            }
+        )
+    else:
+        print_text(_machine())
+        print_text("\n" + _cells(checks))
+        print_text("\n" + _verdict(checks, bad))
+    return 1 if bad else 0
+
+
+def _machine() -> str:
+    rows = [[name, version] for name, version in versions().items()]
+    rows += [
+        ["system", f"{platform.system()} {platform.release()} ({platform.machine()})"],
+        ["processor", processor_name()],
+        ["threads", f"{torch.get_num_threads()} of {usable_cores()} cores"],
+        ["devices", ", ".join(device_name(device) for device in devices())],
+    ]
+    return table(rows)
+
+
+def _cells(checks: Sequence[Check]) -> str:
+    """A line for each cell: who runs it, and how far each backend is from what it must equal."""
+    rows = [["cell", "runs on", *(f"{name}: error / allowed" for name in BACKENDS)]]
+    for name in registry:
+        own = {check.backend: check for check in checks if check.cell == name}
+        runs = next(backend for backend in BACKENDS if backend in own)
+        rows.append([name, runs, *(_figure(own.get(backend)) for backend in BACKENDS)])
+    return table(rows)
+
+
+def _figure(check: Check | None) -> str:
+    if check is None:
+        return "-"
+    return f"{'ok ' if check.good else 'BAD'} {check.error:.0e} / {check.allowed:.0e}"
+
+
+def _verdict(checks: Sequence[Check], bad: Sequence[Check]) -> str:
+    if not bad:
+        return f"All {len(checks)} checks passed."
+    names = ", ".join(f"{check.cell} ({check.backend})" for check in bad)
+    return (
+        f"{len(bad)} of {len(checks)} checks FAILED: {names}.\n"
+        "Results of these cells cannot be trusted here. Please report this with the table above."
+    )

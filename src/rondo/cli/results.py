@@ -1,0 +1,98 @@
+"""Figures for people: what a training or an evaluation has found, beside its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any
+
+from rondo.cli.output import duration, table
+
+
+def trained(result: Mapping[str, Any]) -> str:
+    """The end of ``rondo train``."""
+    model = result["model"]
+    seconds = duration(result["training_seconds"])
+    head = (
+        f"{model}: {result['parameters']:,} parameters, trained for {result['steps']:,} steps "
+        f"({result['epochs']:.1f} epochs) in {seconds}"
+    )
+    lines = [head, "", scores(result), ""]
+    lines += [f"  {command}" for command in _next(result)]
+    return "\n".join(lines)
+
+
+def scores(result: Mapping[str, Any]) -> str:
+    """The model beside its baseline, on what was held out."""
+    if "score" in result:
+        name, ours, others = result["metric"], result["score"], result["baselines"]
+        rows = [
+            ["", name],
+            ["this model", f"{ours:.1%}"],
+            *([label, f"{value:.1%}"] for label, value in others.items()),
+        ]
+        return table(rows, right=[1])
+    unit = result["unit"]
+    rows = [["", f"nats per {unit}", "perplexity"], ["this model", *_loss(result["valid_loss"])]]
+    if result.get("baseline_loss") is not None:
+        rows.append([result["baseline"], *_loss(result["baseline_loss"])])
+    text = f"validation part\n{table(rows, right=[1, 2])}"
+    if "test_loss" in result:
+        rows = [["", f"nats per {unit}", "perplexity"], ["this model", *_loss(result["test_loss"])]]
+        if result.get("test_baseline_loss") is not None:
+            rows.append([result["baseline"], *_loss(result["test_baseline_loss"])])
+        text += f"\n\ntest part\n{table(rows, right=[1, 2])}"
+    return text
+
+
+def evaluated(result: Mapping[str, Any]) -> str:
+    """The end of ``rondo evaluate``."""
+    if "accuracy" in result:
+        return f"accuracy {result['accuracy']:.1%} on {result['images']} held-out images"
+    lines = []
+    if "nats" in result:
+        lines.append(_text_scores(result))
+    if "rows" in result:
+        lines.append(_verse(result))
+    return "\n\n".join(lines)
+
+
+def _text_scores(result: Mapping[str, Any]) -> str:
+    ours, theirs = result["nats"], result.get("baseline_nats")
+    rows = [["", "nats per token", "bits per character", "perplexity"], ["this model", *_row(result, ours)]]
+    if theirs is not None:
+        rows.append(["Kneser-Ney baseline", *_row(result, theirs)])
+    counted = f"{result['tokens']:,} tokens"
+    if "characters" in result:
+        counted += f", {result['characters']:,} characters"
+    if result.get("unknown"):
+        counted += f"; {result['unknown']:,} tokens are not in the vocabulary"
+    return f"{table(rows, right=[1, 2, 3])}\n{counted}"
+
+
+def _row(result: Mapping[str, Any], nats: float) -> list[str]:
+    loss, perplexity = _loss(nats)
+    bits = f"{result['bits_per_character'] * nats / result['nats']:.4f}" if "bits_per_character" in result else ""
+    return [loss, bits, perplexity]
+
+
+def _verse(result: Mapping[str, Any]) -> str:
+    left_out = result.get("known_poems_left_out", 0)
+    head = f"{result['poems']:,} human poems beside {result['samples']:,} by the model, freely and held to the rules"
+    if left_out:
+        head += f"; {left_out:,} poems of the files stand in the training part and were left out"
+    rows = [[str(cell) for cell in row] for row in (result["columns"], *result["rows"])]
+    return f"{head}\n{table(rows, right=range(1, len(rows[0])))}"
+
+
+def _loss(nats: float) -> list[str]:
+    return [f"{nats:.4f}", f"{exp(min(nats, 700)):.2f}"]
+
+
+def _next(result: Mapping[str, Any]) -> list[str]:
+    model = result["model"]
+    return [
+        *([f"rondo generate {model}"] if result["task"] != "digits" else []),
+        f"rondo info {model}",
+        f"{model}/report.html",
+    ]
