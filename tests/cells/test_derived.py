@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rondo.cells import Cell, State, cell, get_cell, registry
+from rondo.cells import Cell, State, cell, get_cell, product, project, registry, tanh
 from rondo.cells.torch_algebra import TORCH
 from rondo.ir import Graph, Node
 from rondo.ir.ops import OPS
@@ -47,8 +47,16 @@ def test_with_a_recurrent_mask(name: str) -> None:
     assert max(unmasked.values()) > 1e-3  # the mask does something
 
 
-def test_cells_without_a_recurrent_product_have_nothing_to_mask() -> None:
+def test_cells_without_a_recurrent_product_are_scans() -> None:
     assert [name for name, cell in CELLS.items() if not cell.has_recurrent_product] == ["indrnn", "min_gru", "min_lstm"]
+    assert [name for name, cell in CELLS.items() if cell.is_scan] == ["indrnn", "min_gru", "min_lstm"]
+
+    @cell
+    def hidden_product(x, h):
+        return State(h=tanh(project("a", x) + product("v", h)))
+
+    assert not hidden_product.has_recurrent_product
+    assert not hidden_product.is_scan
 
 
 @each_cell

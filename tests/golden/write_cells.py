@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rondo.ir import Graph, differentiate
-from rondo.ir.diagram import to_mermaid
+from rondo.ir.diagram import to_mermaid, to_svg
 from rondo.ir.printing import to_latex, to_text
 from rondo.ir.serialize import to_json
 
 FOLDER = Path(__file__).parent / "cells"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+DRAWN = ("gru", "lstm")
+"""Cells whose drawings stand in the documentation."""
 
 
 def printed(graph: Graph) -> Mapping[str, str]:
@@ -37,6 +40,11 @@ def as_json(graph: Graph) -> str:
     return "{" + ",\n".join(parts) + "}\n"
 
 
+def drawing(name: str, graph: Graph) -> str:
+    """The SVG that stands in the documentation."""
+    return to_svg(graph, title=f"one step of {name}")
+
+
 def main() -> None:
     from rondo.cells import get_cell, registry
 
@@ -45,6 +53,8 @@ def main() -> None:
         (FOLDER / f"{name}.json").write_text(as_json(cell.graph), encoding="utf-8")
         for ending, text in printed(cell.graph).items():
             (FOLDER / f"{name}.{ending}").write_text(text, encoding="utf-8")
+    for name in DRAWN:
+        (IMAGES / f"{name}.svg").write_text(drawing(name, registry[name].graph), encoding="utf-8")
 
 
 if __name__ == "__main__":

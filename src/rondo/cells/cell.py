@@ -59,8 +59,13 @@ class Cell:
 
     @cached_property
     def has_recurrent_product(self) -> bool:
-        """Whether the state enters a product with a learned matrix (else it is a scan)."""
-        return any(self.graph.nodes[index].op == "product" for index in after_state(self.graph))
+        """Whether there is a ``recur``: the matrix that recurrent dropout and weight drop act on."""
+        return any(p.name == "weight_hh" for p in self.parameters)
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether no product with a learned matrix waits for the state."""
+        return not any(self.graph.nodes[index].op == "product" for index in after_state(self.graph))
 
     def traced(self, *, bias: bool = True, recurrent_dropout: bool = False) -> Graph:
         """The graph without biases, or with a mask before each recurrent product."""
