@@ -19,7 +19,7 @@ from rondo.ir.layout import arrange, spaced
 from rondo.ir.serialize import from_json
 from rondo.ir.sketch import sketch
 from tests.golden.write_cells import FOLDER
-from tests.ir.words import affine, call
+from tests.ir.words import affine, call, vector
 
 SVG = "{http://www.w3.org/2000/svg}"
 GRAPHS = sorted(FOLDER.glob("*.json"))
@@ -67,6 +67,24 @@ def test_no_line_runs_through_a_box(path: Path) -> None:
             assert not (x < to - 0.2 and x + w > bend + 0.2), "bends only between the columns"
             assert not (y < y0 < y + h and x < bend - 1 and x + w > x0 + 1)
             assert not (y < y1 < y + h and x < end - 1 and x + w > to + 1)
+
+
+def test_the_way_back_runs_around_everything() -> None:
+    """Also where the first column has a box that is wider than the state's: a gate that no input enters."""
+
+    def fading(x: Any, h: Any) -> State:
+        keep_by_a_rate = call("sigmoid", vector("rate") + vector("another_rate"))
+        return State(h=keep_by_a_rate * h + (1 - keep_by_a_rate) * call("tanh", affine("n", x, h)))
+
+    for graph in [trace(fading, {}), *map(shipped, GRAPHS)]:
+        svg = to_svg(graph)
+        found = boxes(svg)
+        for element in ET.fromstring(svg).iter(f"{SVG}path"):
+            if element.get("stroke-dasharray"):
+                x0, _, right, lane, left, _, x1 = (float(n) for n in re.findall(r"-?[\d.]+", element.get("d", "")))
+                assert left < min(x for x, _, _, _ in found) <= x1 + 0.2
+                assert right > max(x + w for x, _, w, _ in found) >= x0 - 0.2
+                assert lane > max(y + h for _, y, _, h in found)
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)

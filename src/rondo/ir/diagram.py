@@ -52,7 +52,8 @@ class _Drawing:
         self.size = {key: _size(block) for key, block in blocks.items()}
         room = {key: h + (26.0 if _named_above(blocks[key]) else 0.0) for key, (_, h) in self.size.items()}
         outputs = [key for key, block in blocks.items() if block.kind == "output"]
-        small = [key for key, block in blocks.items() if block.kind in ("sign", "parameter")]
+        fed = {target for _, target in self.sketch.edges} | {"in_x", *(f"in_{key[4:]}" for key in outputs)}
+        small = [key for key, block in blocks.items() if block.kind in ("sign", "parameter") or key not in fed]
         self.layout: Layout = arrange(room, self.sketch.edges, last=outputs, late=small)
         self.loops = [(key, f"in_{key[4:]}") for key in outputs if f"in_{key[4:]}" in blocks]
         self._columns()
@@ -190,7 +191,7 @@ class _Drawing:
             x0, y0 = self.middle[out][0] + self.size[out][0] / 2, self.middle[out][1]
             x1, y1 = self.middle[back][0] - self.size[back][0] / 2, self.middle[back][1]
             inset = _LANE * (number + 1)
-            right, left, lane = x0 + inset, x1 - inset, self.bottom + inset + 4
+            right, left, lane = self.right[-1] + inset, self.left[0] - inset, self.bottom + inset + 4
             path = f"M{x0:.1f},{y0:.1f} H{right:.1f} V{lane:.1f} H{left:.1f} V{y1:.1f} H{x1:.1f}"
             self.parts.append(
                 f'<path d="{path}" stroke="{_LINE["state"]}" stroke-dasharray="5 4" marker-end="url(#arrow)"/>'

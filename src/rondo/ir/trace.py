@@ -306,7 +306,9 @@ def _locals_of(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
     try:
         yield seen
     finally:
-        sys.setprofile(before)
+        sys.setprofile(before if callable(before) else None)
+        if hasattr(before, "enable"):  # cProfile's profiler is an object that cannot be handed back
+            before.enable()
 
 
 def _where(function: Callable[..., Any], error: BaseException | None = None) -> str:
