@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import subprocess
 import sys
 from typing import Any
@@ -146,3 +147,13 @@ print(len(to_latex(graph)) > 0, to_svg(graph).startswith("<svg"), "torch" in sys
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.split() == ["True", "True", "None"]
+
+
+def test_a_profiler_that_is_running_does_not_disturb_and_goes_on() -> None:
+    profiler = cProfile.Profile()
+    with profiler:
+        under = trace(gru, {})
+        sorted([3, 1, 2])
+
+    assert under == trace(gru, {})
+    assert any("sorted" in str(entry.code) for entry in profiler.getstats())

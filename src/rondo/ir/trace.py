@@ -307,8 +307,8 @@ def _locals_of(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
         yield seen
     finally:
         sys.setprofile(before if callable(before) else None)
-        if hasattr(before, "enable"):  # cProfile's profiler is an object that cannot be handed back
-            before.enable()
+        if before is not None and not callable(before):
+            before.enable()  # cProfile's profiler, which cannot be handed back
 
 
 def _where(function: Callable[..., Any], error: BaseException | None = None) -> str:
