@@ -106,7 +106,7 @@ def verse(folder: Path) -> dict[str, Any]:
     """A thousand free and a thousand held quatrains beside the human ones that were held out."""
     from rondo.tasks.poetry.forms import QIJUE, WUJUE
     from rondo.tasks.poetry.options import PoetryData
-    from rondo.tasks.poetry.task import read_parts
+    from rondo.tasks.poetry.parts import read_parts
 
     model = rondo.load(folder)
     options = model.config["options"]

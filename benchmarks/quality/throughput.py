@@ -21,9 +21,9 @@ from torch.nn import functional as F
 
 from rondo.data.streams import TokenStream
 from rondo.inspect import collect
-from rondo.tasks.text.model import build_network
+from rondo.models.language_model import LanguageModel, LanguageModelOptions
 from rondo.tasks.text.objective import NextToken
-from rondo.tasks.text.options import LanguageModelOptions, TextTraining
+from rondo.tasks.text.options import TextTraining
 from rondo.training.loop import train
 
 VOCABULARY = 65
@@ -67,7 +67,7 @@ def plain_seconds(model: PlainModel, source: TokenStream, steps: int) -> float:
 
 def rondo_seconds(options: LanguageModelOptions, source: TokenStream, steps: int, folder: Path) -> float:
     """Train through Rondo's loop, as the command line does."""
-    network, _ = build_network(options, VOCABULARY)
+    network = LanguageModel(VOCABULARY, options)
     training = TextTraining(steps=steps, warmup_steps=0, checkpoint_minutes=0.0)
     summary = train(network, source, NextToken(), None, training, folder)
     return summary.seconds

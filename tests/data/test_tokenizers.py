@@ -18,10 +18,10 @@ from rondo.data.tokenizers import (
     CharacterTokenizer,
     Tokenizer,
     WordTokenizer,
-    build_tokenizer,
     encode_files,
     encode_stream,
     load_tokenizer,
+    save_tokenizer,
     train_tokenizer,
 )
 from rondo.errors import DataError, ModelError, RondoError, UsageError
@@ -198,21 +198,6 @@ def test_characters_are_counted(kind: str) -> None:
     assert tokenizer.count_characters(ids[:9]) == len(tokenizer.decode(ids[:9]))
 
 
-def test_a_vocabulary_need_not_know_the_end_of_the_files(tmp_path: Path) -> None:
-    (tmp_path / "1").write_bytes("ab月".encode("utf-16"))
-    (tmp_path / "2").write_bytes("cd e\n".encode("utf-16-le"))
-    paths = [tmp_path / "1", tmp_path / "2"]
-
-    assert build_tokenizer(paths, leave_out=0.0).size == 1 + len("\nab月cd e")
-    held_out = build_tokenizer(paths, leave_out=4 / 9)
-    assert [held_out.token(i) for i in range(1, held_out.size)] == list("\nabc月")
-    words = build_tokenizer(paths, kind="words", encoding="utf-16")
-    assert {words.token(i) for i in range(words.size)} == {"<unk>", "<eos>", "ab月", "cd", "e"}
-    assert build_tokenizer(paths, vocabulary_size=4).size == 4
-    with pytest.raises(DataError, match="too rare"):
-        build_tokenizer(paths, min_count=9)
-
-
 def test_files_are_encoded_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes("月光".encode("utf-16"))
     (tmp_path / "2").write_bytes(b"x\n")
@@ -300,3 +285,10 @@ def test_pieces_with_gaps_or_foreign_characters_are_refused(tmp_path: Path) -> N
 def test_missing_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(RondoError, match=r"vocabulary\.json"):
         load_tokenizer(tmp_path)
+
+
+def test_a_folder_keeps_the_vocabulary_that_was_saved_last(tmp_path: Path) -> None:
+    for kind in ("characters", "pieces", "words"):
+        save_tokenizer(made(kind), tmp_path)
+
+        assert load_tokenizer(tmp_path).kind == kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ __all__ = [
     "StreamDecoder",
     "Tokenizer",
     "WordTokenizer",
-    "build_tokenizer",
     "encode_files",
     "encode_stream",
     "load_tokenizer",
+    "save_tokenizer",
     "train_tokenizer",
 ]
 
@@ -46,24 +46,11 @@ def train_tokenizer(
     return KINDS[kind].train(texts, vocabulary_size=vocabulary_size, min_count=min_count)
 
 
-def build_tokenizer(
-    paths: Paths,
-    *,
-    kind: str = "characters",
-    vocabulary_size: int | None = None,
-    min_count: int | None = None,
-    encoding: str | None = None,
-    leave_out: float = 0.0,
-) -> Tokenizer:
-    """A tokenizer made from files, but for the share ``leave_out`` of the characters at the end.
-
-    With that, the held-out part of a text is as unknown to the vocabulary as a new text would be.
-    """
-    texts = iter_text(paths, encoding=encoding)
-    if leave_out:
-        length = sum(len(text) for text in texts)
-        texts = _beginning(iter_text(paths, encoding=encoding), int(length * (1 - leave_out)))
-    return train_tokenizer(kind, texts, vocabulary_size=vocabulary_size, min_count=min_count)
+def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
+    """Write the vocabulary into a model's folder, in place of one of another kind."""
+    tokenizer.save(folder)
+    other = VOCABULARY_FILE if tokenizer.kind == BytePairTokenizer.kind else PIECES_FILE
+    (Path(folder) / other).unlink(missing_ok=True)
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
@@ -102,14 +89,6 @@ def encode_stream(texts: Iterable[str], tokenizer: Tokenizer, *, memory: int = 2
         if size > memory:
             return _spilled(held, encoded)
     return np.concatenate(held) if held else tokenizer.encode("")
-
-
-def _beginning(texts: Iterable[str], length: int) -> Iterator[str]:
-    for text in texts:
-        yield text[:length]
-        length -= len(text)
-        if length <= 0:
-            return
 
 
 def _spilled(held: list[Ids], rest: Iterable[Ids]) -> Ids:

@@ -1,5 +1,5 @@
 """Decoding: choosing tokens from what a step of a model says."""
 
-from rondo.decoding.sampling import Sampling, sample
+from rondo.decoding.sampling import Sampling, random_numbers, sample
 
-__all__ = ["Sampling", "sample"]
+__all__ = ["Sampling", "random_numbers", "sample"]

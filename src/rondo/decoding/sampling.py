@@ -6,6 +6,7 @@ repetition penalty, constraint, temperature, top-k, top-p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -46,13 +47,13 @@ class Sampling:
 
     def checked(self) -> Sampling:
         """Itself, or an error that names the option."""
-        if not self.temperature >= 0:
+        if not 0 <= self.temperature < math.inf:
             raise UsageError(f"temperature is 0 or more, not {self.temperature}")
         if self.top_k < 0:
             raise UsageError(f"top_k is 0 (no limit) or a number of tokens, not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is above 0 and at most 1, not {self.top_p}")
-        if not self.repetition_penalty > 0:
+        if not 0 < self.repetition_penalty < math.inf:
             raise UsageError(f"repetition_penalty is above 0 (1 is none), not {self.repetition_penalty}")
         if self.repetition_window < 1:
             raise UsageError(f"repetition_window is at least 1, not {self.repetition_window}")
@@ -112,7 +113,8 @@ def shape(
     if allowed is not None:
         shaped = shaped.masked_fill(~allowed.to(shaped.device), -torch.inf)
     if sampling.temperature not in (0, 1):
-        shaped = shaped / sampling.temperature
+        # The largest becomes 0 first, so that a very low temperature has no infinity to divide.
+        shaped = (shaped - shaped.amax(1, keepdim=True)) / sampling.temperature
     if 0 < sampling.top_k < shaped.shape[1]:
         least = shaped.topk(sampling.top_k, dim=1).values[:, -1:]
         shaped = shaped.masked_fill(shaped < least, -torch.inf)
@@ -129,3 +131,15 @@ def draw(shaped: Tensor, sampling: Sampling, generator: torch.Generator | None =
     if sampling.temperature == 0:
         return shaped.argmax(1)
     return torch.multinomial(shaped.softmax(1), 1, generator=generator)[:, 0]
+
+
+def random_numbers(device: torch.device, seed: int | None) -> torch.Generator:
+    """Random numbers for `sample`: the same for the same seed, others each time without one."""
+    generator = torch.Generator(device)
+    if seed is None:
+        generator.seed()
+    elif seed < 0:
+        raise UsageError(f"seed is 0 or more, not {seed}")
+    else:
+        generator.manual_seed(seed)
+    return generator

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rondo.cells import Cell
 from rondo.layers.dropout import dropped
-from rondo.models.language_model import RecurrentOptions
+from rondo.models.options import RecurrentOptions
 
 
 class SequenceClassifier(nn.Module):

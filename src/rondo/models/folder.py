@@ -102,8 +102,11 @@ def check_output_folder(folder: Path | str, *, resume: bool = False, overwrite: 
 
     A folder that is missing or empty is fine. One that Rondo wrote needs ``resume`` (which starts from
     the beginning where there is no checkpoint yet) or ``overwrite``. Anything else is never written into.
+    Of several processes only the main one looks: the others come when it has begun to write.
     """
     folder = Path(folder)
+    if not storage.is_main_process():
+        return folder
     if resume and overwrite:
         raise UsageError("--resume continues what is there and --overwrite discards it: give one of them")
     if folder.is_file():

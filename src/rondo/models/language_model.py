@@ -7,75 +7,39 @@ model"; Graves 2013, "Generating Sequences With Recurrent Neural Networks").
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rondo.cells import Cell
-from rondo.errors import UsageError
-from rondo.layers import Recurrent, StackState
-from rondo.layers.dropout import dropped
+from rondo.errors import ModelError, RondoError, UsageError
+from rondo.layers import StackState
+from rondo.layers.dropout import dropped, probability
+from rondo.models.options import RecurrentOptions
+
+FEW_TOKENS, NARROW = 256, 64
+"""Up to so many tokens, token vectors are so wide if nothing is said."""
 
 
-@dataclass(frozen=True)
-class RecurrentOptions:
-    """The recurrent stack of a model, as `Recurrent` takes it."""
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions(RecurrentOptions):
+    """The network."""
 
-    cell: str = "lstm"
-    """The cell: a name such as lstm, gru or min_gru, or your own as FILE.py:NAME."""
-    layers: int = 2
-    """Recurrent layers on top of each other."""
-    hidden: int = 256
-    """Units in each layer."""
-    projection: int | None = None
-    """Width of the projected output, for cells that have one (lstm_projected)."""
-    input_dropout: float = 0.0
-    """Probability of dropping values of the input of the first layer."""
-    layer_dropout: float = 0.0
+    embedding: int | None = None
+    """Width of the token vectors; default: 64 for up to 256 tokens, else as wide as the output of the layers."""
+    output_dropout: float = 0.1
+    """Probability of dropping values before the read-out."""
+    layer_dropout: float = 0.1
     """Probability of dropping outputs between layers."""
-    recurrent_dropout: float = 0.0
-    """Variational dropout on what enters the recurrent products, one mask a sequence."""
-    zoneout: float = 0.0
-    """Probability that a value of the state keeps its former value at a step."""
-    weight_drop: float = 0.0
-    """Probability of dropping elements of the recurrent matrices (DropConnect)."""
-    locked_dropout: bool = False
-    """One mask for all steps of a sequence in input, layer and output dropout."""
-    learned_state: bool = False
-    """Learn the initial state instead of starting from zeros."""
-    init: str | None = None
-    """Initial weights: uniform, orthogonal or identity; left out, what the cell itself prefers."""
-    forget_bias: float | None = None
-    """Initial bias of the gate that keeps the state."""
-    chrono: int | None = None
-    """Chrono initialisation for dependencies of up to this many steps."""
-    backend: str = "auto"
-    """What runs the layers: auto, vendor (torch's fused layers) or reference."""
-
-    def build(self, input_size: int, *, cell: Cell | None = None, bidirectional: bool = False) -> Recurrent:
-        """The stack; ``cell`` stands in for the name when a saved model brings its own."""
-        return Recurrent(
-            cell or self.cell,
-            input_size,
-            self.hidden,
-            layers=self.layers,
-            bidirectional=bidirectional,
-            projection_size=self.projection,
-            input_dropout=self.input_dropout,
-            layer_dropout=self.layer_dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            zoneout=self.zoneout,
-            weight_drop=self.weight_drop,
-            locked_dropout=self.locked_dropout,
-            learned_state=self.learned_state,
-            init=self.init,
-            forget_bias=self.forget_bias,
-            chrono=self.chrono,
-            backend=self.backend,
-        )
+    tied: bool | None = None
+    """Share the embedding's matrix with the read-out; default: where both are equally wide."""
 
 
 class LanguageModelOutput(NamedTuple):
@@ -94,34 +58,29 @@ class LanguageModelOutput(NamedTuple):
 class LanguageModel(nn.Module):
     """Embedding, recurrent stack, read-out.
 
-    ``embedding_size`` is the width of the token vectors; ``output_dropout`` acts before the
-    read-out; with ``tied`` the read-out shares the embedding's matrix (Press and Wolf 2017, Inan
-    et al. 2017), for which both must have the same width.
+    With ``tied`` the read-out shares the embedding's matrix (Press and Wolf 2017, Inan et al. 2017), for
+    which both must have the same width. ``cell`` stands in for the option when a saved model brings its own.
     """
 
-    def __init__(
-        self,
-        vocabulary_size: int,
-        recurrent: RecurrentOptions,
-        *,
-        embedding_size: int,
-        output_dropout: float = 0.0,
-        tied: bool = False,
-        cell: Cell | None = None,
-    ) -> None:
+    def __init__(self, vocabulary_size: int, options: LanguageModelOptions, *, cell: Cell | None = None) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.recurrent = recurrent.build(embedding_size, cell=cell)
-        self.readout = nn.Linear(self.recurrent.output_size, vocabulary_size)
-        self.output_dropout = output_dropout
-        self.locked = recurrent.locked_dropout
+        width = options.projection or options.hidden
+        embedding = options.embedding
+        if embedding is None:
+            embedding = NARROW if vocabulary_size <= FEW_TOKENS else width
+        elif embedding < 1:
+            raise UsageError(f"--embedding is at least 1, not {embedding}")
+        self.embedding = nn.Embedding(vocabulary_size, embedding)
+        self.recurrent = options.build(embedding, cell=cell)
+        self.readout = nn.Linear(width, vocabulary_size)
+        self.output_dropout = probability("output_dropout", options.output_dropout)
+        self.locked = options.locked_dropout
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.readout.bias)
-        if tied:
-            if embedding_size != self.recurrent.output_size:
+        if embedding == width if options.tied is None else options.tied:
+            if embedding != width:
                 raise UsageError(
-                    f"tied: the embedding ({embedding_size}) must be as wide as the top layer "
-                    f"({self.recurrent.output_size})"
+                    f"--tied: the embedding ({embedding}) must be as wide as the output of the layers ({width})"
                 )
             self.readout.weight = self.embedding.weight
 
@@ -150,18 +109,38 @@ class LanguageModel(nn.Module):
         return self.readout(features), state
 
     @torch.no_grad()
-    def nats(self, tokens: Tensor, *, chunk: int = 512) -> Tensor:
+    def nats(self, tokens: npt.ArrayLike | Tensor, *, chunk: int = 512) -> Tensor:
         """Negative log-likelihood of each token of one long text but the first, state carried from
         beginning to end; shape (N - 1,), float64, nats. ``chunk`` steps are run at a time.
         """
+        text = np.asarray(tokens)  # may lie in a file: it is brought to int64 a chunk at a time
         was_training = self.training
         self.eval()
         device = self.embedding.weight.device
         state: StackState | None = None
-        parts = []
-        for start in range(0, len(tokens) - 1, chunk):
-            piece = tokens[start : start + chunk + 1].to(device, torch.int64)
+        parts = [torch.zeros(0, dtype=torch.float64)]
+        for start in range(0, len(text) - 1, chunk):
+            piece = torch.from_numpy(text[start : start + chunk + 1].astype(np.int64)).to(device)
             logits, state, *_ = self(piece[None, :-1], state)
-            parts.append(F.cross_entropy(logits[0].double(), piece[1:], reduction="none").cpu())
+            parts.append(F.cross_entropy(logits[0], piece[1:], reduction="none").cpu().double())
         self.train(was_training)
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+        return torch.cat(parts)
+
+
+def describe(network: LanguageModel, options: LanguageModelOptions) -> dict[str, Any]:
+    """The entry ``network`` of a model's configuration, from which `rebuild` makes the network again."""
+    fields = [field.name for field in dataclasses.fields(LanguageModelOptions)]
+    return {
+        "options": {name: getattr(options, name) for name in fields},
+        "cell": network.recurrent.cell.to_json(),
+    }
+
+
+def rebuild(config: Mapping[str, Any], vocabulary_size: int) -> LanguageModel:
+    """The network that a model's configuration describes, its cell built from the saved graph."""
+    try:
+        shape = config["network"]
+        options = LanguageModelOptions(**shape["options"])
+        return LanguageModel(vocabulary_size, options, cell=Cell.from_json(shape["cell"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, RondoError) as error:
+        raise ModelError(f"config.json does not describe a language model: {type(error).__name__}: {error}") from None

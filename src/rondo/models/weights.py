@@ -1,4 +1,4 @@
-"""Putting saved weights into a network."""
+"""The weights of a network: putting saved ones into it, and how many there are."""
 
 from __future__ import annotations
 
@@ -21,4 +21,10 @@ def load_weights(network: torch.nn.Module, tensors: Mapping[str, Tensor], folder
         problems = [("missing", missing), ("unknown", unknown), ("of another shape", wrong)]
         said = "; ".join(f"{what}: {', '.join(names[:3])}" for what, names in problems if names)
         raise ModelError(f"the weights in {folder} do not belong to its config.json ({said})")
+    network.to(next(iter(tensors.values())).dtype)  # a model that was trained in double precision stays so
     network.load_state_dict(dict(tensors))
+
+
+def count_parameters(network: torch.nn.Module) -> int:
+    """How many numbers a network has learned; what layers share counts once."""
+    return sum(parameter.numel() for parameter in network.parameters())

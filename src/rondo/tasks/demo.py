@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rondo.errors import DataError
+from rondo.errors import DataError, UsageError
 from rondo.inspect import Report, Score, collect
 from rondo.models.folder import check_output_folder
 from rondo.tasks.digits.options import DigitOptions
@@ -56,9 +56,7 @@ def run_demo(
 ) -> dict[str, Any]:
     """Train both models into ``out`` and write ``report.html`` there. Returns the figures of both."""
     started = time.perf_counter()
-    out = Path(out)
-    for part in ("text", "digits"):
-        check_output_folder(out / part, overwrite=overwrite)
+    out = check_demo_folder(out, overwrite=overwrite)
     options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "encoding": "utf-8"})
     text = run_text(library_files(), out / "text", options, overwrite=overwrite, progress=progress)
     digits = run_digits(out / "digits", from_flat(DigitOptions, {"seed": seed}), overwrite=overwrite, progress=progress)
@@ -75,6 +73,16 @@ def run_demo(
         "digits": digits.result,
         "next": next_commands(out),
     }
+
+
+def check_demo_folder(out: str | Path, *, overwrite: bool) -> Path:
+    """Refuse a folder with anything in it but an earlier demonstration."""
+    folder = Path(out)
+    if folder.is_dir() and {path.name for path in folder.iterdir()} - {"text", "digits", "report.html"}:
+        raise UsageError(f"{folder} holds something other than a demonstration; give an empty or a new folder")
+    for part in ("text", "digits"):
+        check_output_folder(folder / part, overwrite=overwrite)
+    return folder
 
 
 def text_verdict(result: dict[str, Any]) -> str:
@@ -126,7 +134,7 @@ def write_page(out: Path, text: TextRun, digits: DigitRun, *, seconds: float) ->
         collect(
             seed=text.result["seed"],
             seconds=seconds,
-            data=[file.path for file in text.corpus.files],
+            data=text.corpus.files,
             device=text.provenance.device,
         )
     )

@@ -8,6 +8,8 @@ name stands in one section only, which a test holds.
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -37,21 +39,28 @@ def from_flat(options: type[O], given: Mapping[str, Any], *, source: str = "", b
     TOML tables do. Unknown names, and values of a wrong type, raise `UsageError`.
     """
     base = base if base is not None else options()
+    values = checked(options, given, source=source)
+    names = option_names(options)
+    parts = {}
+    for section in get_type_hints(options):
+        changed = {name: value for name, value in values.items() if names[name] == section}
+        own = getattr(base, section)
+        parts[section] = dataclasses.replace(own, **changed) if changed else own
+    return options(**parts)
+
+
+def checked(options: type, given: Mapping[str, Any], *, source: str = "") -> dict[str, Any]:
+    """``given`` flat and of the right types; how the values go together is not looked at."""
     sections = get_type_hints(options)
     names = option_names(options)
     place = f"{source}: " if source else ""
-    changed: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    values: dict[str, Any] = {}
     for key, value in _flattened(given, sections).items():
         name = key.replace("-", "_")
         if name not in names:
             raise UsageError(f"{place}unknown option '{key}'{nearest(name, names)}")
-        section = sections[names[name]]
-        changed[names[name]][name] = converted(value, get_type_hints(section)[name], f"{place}{key}")
-    parts = {
-        section: dataclasses.replace(getattr(base, section), **values) if values else getattr(base, section)
-        for section, values in changed.items()
-    }
-    return options(**parts)
+        values[name] = converted(value, get_type_hints(sections[names[name]])[name], f"{place}{key}")
+    return values
 
 
 def to_sections(options: Any) -> dict[str, dict[str, Any]]:
@@ -74,17 +83,14 @@ def converted(value: Any, kind: Any, place: str) -> Any:
             raise UsageError(f"{place} cannot be {value!r}{nearest(str(value), [str(c) for c in choices])}")
         return value
     if origin is tuple:
-        if isinstance(value, list | tuple):
-            inner = choices[0]
-            if len(choices) == 2 and choices[1] is Ellipsis:
-                return tuple(converted(item, inner, place) for item in value)
-            if len(value) == len(choices):
-                return tuple(converted(item, choice, place) for item, choice in zip(value, choices, strict=True))
+        if isinstance(value, list | tuple) and len(value) == len(choices):
+            return tuple(converted(item, choice, place) for item, choice in zip(value, choices, strict=True))
         raise UsageError(f"{place} needs {len(choices)} values, not {value!r}")
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
+    if kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
+    accepted = {int: numbers.Integral, float: numbers.Real}.get(kind, kind)  # numpy's numbers too
+    if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)):
+        return kind(value)
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     raise UsageError(f"{place} needs {words.get(kind, kind)}, not {value!r}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from rondo.cells import Cell
-from rondo.errors import ModelError, UsageError
+from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.classifier import SequenceClassifier
 from rondo.models.folder import read_model, save_model
-from rondo.models.language_model import RecurrentOptions
-from rondo.models.weights import load_weights
+from rondo.models.options import RecurrentOptions
+from rondo.models.weights import count_parameters, load_weights
 from rondo.tasks.digits.data import CLASSES, ROW_LENGTH, read_digits
 from rondo.tasks.digits.options import DigitData, DigitNetwork
 
@@ -31,28 +31,31 @@ class DigitModel:
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
     @torch.no_grad()
     def predict_proba(self, rows: Any) -> Tensor:
         """Probabilities (N, 10) for images (N, 8, 8) with values from 0 (paper) to 1 (ink)."""
-        images = torch.as_tensor(rows, dtype=torch.float32)
+        weight = self.network.readout.weight
+        images = torch.as_tensor(rows, dtype=weight.dtype, device=weight.device)
         if images.dim() != 3 or images.shape[1:] != (ROW_LENGTH, ROW_LENGTH):
             raise UsageError(f"images have shape {tuple(images.shape)}; expected (N, {ROW_LENGTH}, {ROW_LENGTH})")
-        return self.network(images.to(self.network.readout.weight.device)).softmax(1).cpu()
+        return self.network(images).softmax(1).cpu()
 
     def predict(self, rows: Any) -> Tensor:
         """The most likely digit of each image, (N,)."""
         return self.predict_proba(rows).argmax(1)
 
-    def evaluate(self, paths: Any = (), **_: Any) -> dict[str, Any]:
-        """Accuracy on the images that were held out when this model was trained."""
+    def evaluate(self, paths: Sequence[str | Path] = ()) -> dict[str, Any]:
+        """Accuracy on the images that were held out when this model was trained, beside the baselines."""
         if paths:
             raise UsageError("this model is evaluated on the digits it held out; it takes no files")
-        options = self.config["options"]
+        options, result = self.config["options"], self.config.get("result", {})
         test = read_digits(DigitData(**options["data"]), seed=options["training"]["seed"]).test
         accuracy = (self.predict(test.rows) == test.digit).double().mean().item()
-        return {"task": self.task, "accuracy": accuracy, "images": len(test)}
+        return {
+            "task": self.task, "accuracy": accuracy, "images": len(test), "baselines": result.get("baselines", {}),
+        }  # fmt: skip
 
     def save(self, folder: str | Path) -> None:
         """Write weights and configuration."""
@@ -82,7 +85,7 @@ def network_from(config: Mapping[str, Any]) -> SequenceClassifier:
     """The network that a model's configuration describes."""
     try:
         return _network(config["network"], cell=Cell.from_json(config["network"]["cell"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, RondoError) as error:
         raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rondo.models.language_model import RecurrentOptions
+from rondo.models.options import RecurrentOptions
 from rondo.training.options import TrainingOptions
 
 

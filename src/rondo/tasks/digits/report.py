@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +74,14 @@ def add_digit_sections(report: Report, run: DigitRun) -> None:
 def write_report(run: DigitRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
     folder, model, split, result = run.folder, run.model, run.split, run.result
-    recurrent = model.network.recurrent
+    recurrent, name = model.network.recurrent, shlex.quote(str(folder))
     directions = "both directions" if recurrent.bidirectional else "one direction"
     about = f"{recurrent.cell.name} with {recurrent.hidden_size} units, {directions}"
     report = Report("Handwritten digits, read row by row", subtitle=f"{about}, {result['parameters']:,} parameters")
     report.compare(scores(result), ACCURACY)
     report.key_figure("accuracy", ACCURACY.format(result["score"]), f"{len(split.test)} held-out images")
     add_digit_sections(report, run)
-    report.next_commands([(f"rondo evaluate {folder}", "score it again"), (f"rondo info {folder}", "its card")])
+    report.next_commands([(f"rondo evaluate {name}", "score it again"), (f"rondo info {name}", "its card")])
     report.provenance(run.provenance)
     report.save(folder / REPORT)
     parts = (("training", split.train), ("validation", split.valid), ("test", split.test))
@@ -91,10 +92,10 @@ def write_report(run: DigitRun) -> None:
             cell=recurrent.cell.name,
             parameters=result["parameters"],
             summary="Reads an 8 by 8 image of a digit row by row and says which digit it is.",
-            data=[DataPart(name, len(part), "images") for name, part in parts],
+            data=[DataPart(part, len(digits), "images") for part, digits in parts],
             metric=ACCURACY,
             scores=scores(result),
-            shell=[f"rondo evaluate {folder}"],
+            shell=[f"rondo evaluate {name}"],
             python=f"import rondo\n\nmodel = rondo.load({str(folder)!r})\nprint(model.predict(images))  # (N, 8, 8)",
             equations=to_latex(recurrent.cell.graph),
             limits="It knows images of this size, framed and inked like these.",

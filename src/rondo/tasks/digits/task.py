@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from rondo.evaluation.baselines import logistic_regression, majority
 from rondo.evaluation.metrics import bootstrap_interval
-from rondo.inspect.provenance import collect
 from rondo.models.folder import check_output_folder, prepare_output_folder
 from rondo.tasks.digits.data import DigitBatch, Digits, DigitSplit, ShuffledDigits, read_digits
 from rondo.tasks.digits.model import DigitModel, build_network
 from rondo.tasks.digits.options import DigitOptions
 from rondo.tasks.digits.report import DigitRun, write_report
 from rondo.tasks.options import to_sections
+from rondo.tasks.steps import save_with_result, training_result, with_budget
 from rondo.training.loop import train
-from rondo.training.protocols import Progress, Result, TrainingSummary
+from rondo.training.protocols import Progress, Result
 
 DEFAULT_EPOCHS = 60
 
@@ -30,7 +30,8 @@ class DigitLoss:
     """Cross-entropy of the class."""
 
     def __call__(self, model: nn.Module, batch: DigitBatch, carried: None) -> Result:
-        loss = F.cross_entropy(model(batch.rows), batch.digit, reduction="sum")
+        rows = batch.rows.to(next(model.parameters()).dtype)
+        loss = F.cross_entropy(model(rows), batch.digit, reduction="sum")
         return Result(loss_sum=loss, count=len(batch.digit))
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -59,11 +60,9 @@ def run_digits(
     progress: Progress | None = None,
 ) -> DigitRun | None:
     """`train_digits` with everything that it made; None in processes other than the main one."""
-    clock = time.perf_counter()
+    started = time.perf_counter()
     check_output_folder(out, resume=resume, overwrite=overwrite)
-    training = options.training
-    if training.epochs is None and training.steps is None and training.minutes is None:
-        training = replace(training, epochs=DEFAULT_EPOCHS)
+    training = with_budget(options.training, epochs=DEFAULT_EPOCHS)
     split = read_digits(options.data, seed=training.seed)
     source = ShuffledDigits(split.train, batch_size=training.batch_size, seed=training.seed)
     torch.manual_seed(training.seed)
@@ -77,28 +76,25 @@ def run_digits(
         return None
     config = {"task": "digits", "network": shape, "options": to_sections(replace(options, training=training))}
     model = DigitModel(network, config)
-    result = _result(folder, model, split, summary, seed=training.seed)
-    result["seconds"] = time.perf_counter() - clock
-    provenance = collect(seed=training.seed, seconds=result["seconds"], device=next(network.parameters()).device)
-    model.config |= {"result": result, "provenance": provenance.to_dict()}
-    model.save(folder)
+    result = training_result(model, folder, summary, seed=training.seed) | _result(model, split, seed=training.seed)
+    provenance = save_with_result(model, folder, result, started=started)
     run = DigitRun(folder, model, split, summary, result, provenance)
     write_report(run)
     return run
 
 
+@torch.no_grad()
 def _watch(model: nn.Module, digits: Digits) -> dict[str, float]:
-    device = next(model.parameters()).device
-    logits = model(digits.rows.to(device)).cpu()
+    parameter = next(model.parameters())
+    logits = model(digits.rows.to(parameter)).cpu()
     return {
         "valid_loss": F.cross_entropy(logits, digits.digit).item(),
         "valid_accuracy": (logits.argmax(1) == digits.digit).double().mean().item(),
     }
 
 
-def _result(
-    folder: Path, model: DigitModel, split: DigitSplit, summary: TrainingSummary, *, seed: int
-) -> dict[str, Any]:
+def _result(model: DigitModel, split: DigitSplit, *, seed: int) -> dict[str, Any]:
+    """Accuracy on the test part beside the baselines'."""
     right = (model.predict(split.test.rows) == split.test.digit).double().numpy()
     low, high = bootstrap_interval(right, seed=seed)
     learned = [(part.rows.flatten(1).numpy(), part.digit.numpy()) for part in (split.train, split.valid, split.test)]
@@ -108,20 +104,11 @@ def _result(
     }
     strongest = max(baselines, key=lambda name: baselines[name])
     return {
-        "task": "digits",
-        "model": str(folder),
-        "seed": seed,
-        "training_seconds": summary.seconds,
-        "epochs": summary.epochs,
-        "steps": summary.steps,
-        "schedule_steps": summary.schedule_steps,
-        "stopped": summary.stopped_why,
-        "parameters": model.parameters,
         "metric": "accuracy",
         "score": float(right.mean()),
         "score_interval": [low, high],
         "baselines": baselines,
         "baseline": strongest,
         "baseline_score": baselines[strongest],
-        **{name: summary.final[name] for name in ("valid_loss", "valid_accuracy")},
+        **_watch(model.network, split.valid),
     }

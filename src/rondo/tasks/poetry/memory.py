@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rondo.errors import ModelError
 from rondo.storage import read_tensors, write_tensors
 from rondo.tasks.poetry.forms import split_lines
 from rondo.tasks.poetry.script import canonical, to_simplified
@@ -47,7 +48,11 @@ class LineMemory:
 
     @classmethod
     def load(cls, folder: str | Path) -> LineMemory:
-        return cls(read_tensors(Path(folder) / FILE_NAME)["hashes"].numpy())
+        path = Path(folder) / FILE_NAME
+        tensors = read_tensors(path)
+        if "hashes" not in tensors:
+            raise ModelError(f"{path} is damaged: it has no 'hashes'")
+        return cls(tensors["hashes"].numpy())
 
 
 def _hash(line: str) -> int:

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from rondo.decoding import Sampling
+from rondo.decoding import Sampling, random_numbers
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.ngram import KneserNey
-from rondo.models.folder import read_model, save_model
+from rondo.models.folder import read_model
 from rondo.models.language_model import LanguageModel
-from rondo.models.weights import load_weights
+from rondo.models.weights import count_parameters
+from rondo.tasks.language import load_network, save_network
+from rondo.tasks.poetry.constraint import constrain
 from rondo.tasks.poetry.corpus import Poem, read_corpus
 from rondo.tasks.poetry.evaluate import Comparison, PoemSet, compare
 from rondo.tasks.poetry.forms import FIXED_FORMS, Form, get_form
@@ -24,7 +26,6 @@ from rondo.tasks.poetry.scoring import PoemLoss, score_poems
 from rondo.tasks.poetry.script import script_of, to_script
 from rondo.tasks.poetry.vocabulary import PoemVocabulary
 from rondo.tasks.poetry.writing import write_poems
-from rondo.tasks.text.model import BASELINE, network_from
 
 FREE, HELD, HUMAN = "sampled freely", "held to form, rhyme and tone", "human, held out"
 SAMPLES = 1000
@@ -55,7 +56,7 @@ class PoetryModel:
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
     def generate(
         self,
@@ -77,15 +78,15 @@ class PoetryModel:
 
         ``rules`` are the switches of `PoemRequest` (hold_form, rhyme, tone, strict, no_repeats ...);
         by default a fixed form is held to its form, rhyme and tones. ``script`` is ``simplified`` or
-        ``traditional``; by default that of what was asked. `notes` says afterwards what did not fit.
+        ``traditional``; by default that of the words given, or else of the form's name. `notes` says
+        afterwards what did not fit.
         """
         if samples < 1:
             raise UsageError(f"samples is at least 1, not {samples}")
-        request = PoemRequest(form=form, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
+        asked = PoemRequest(form=form, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
-        asked = "".join((form, prompt, acrostic, first_line))
-        poems = self._write(request, samples, sampling, seed)
-        return [to_script(poem, script or script_of(asked) or "traditional") for poem in poems]
+        chosen = script or self._script_of(asked)
+        return [to_script(poem, chosen) for poem in self._write(asked, samples, sampling, seed)]
 
     def stream(self, form: str = "七言絕句", **asked: Any) -> Iterator[str]:
         """One poem, as it is shown to a reader: couplet by couplet."""
@@ -107,6 +108,15 @@ class PoetryModel:
             asked += [form] * count
         return PoemSet(texts, asked)
 
+    def can_hold(self, forms: Sequence[Form] = FIXED_FORMS) -> bool:
+        """Whether the vocabulary has rhymes enough to hold these forms; that of a few poems has not."""
+        try:
+            for form in forms:
+                constrain(self.vocabulary, PoemRequest(form=form.name))
+        except UsageError:
+            return False
+        return True
+
     def compare(
         self,
         human: Sequence[Poem],
@@ -116,13 +126,14 @@ class PoetryModel:
         seed: int = 0,
         forms: Sequence[Form] = FIXED_FORMS,
     ) -> Comparison:
-        """Free samples, held samples and human poems in these forms, side by side."""
+        """Free samples, held samples (where the vocabulary allows it) and human poems in these forms."""
         names = {form.name for form in forms}
         poems = [poem for poem in human if poem.form.name in names]
         sets = {
             FREE: self.sample_set(samples=samples, held=False, temperature=temperature, seed=seed, forms=forms),
-            HELD: self.sample_set(samples=samples, held=True, temperature=temperature, seed=seed, forms=forms),
         }
+        if self.can_hold(forms):
+            sets[HELD] = self.sample_set(samples=samples, held=True, temperature=temperature, seed=seed, forms=forms)
         if poems:
             sets[HUMAN] = PoemSet([poem.text for poem in poems], [poem.form for poem in poems])
         return compare(sets, training=self.memory)
@@ -170,28 +181,25 @@ class PoetryModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the model: weights, configuration, vocabulary, baseline, hashes of the lines learned from."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         self.vocabulary.save(folder)
         self.memory.save(folder)
-        if self.baseline is not None:
-            self.baseline.save(folder / BASELINE)
-        save_model(folder, self.config, self.network.state_dict())
+        save_network(Path(folder), self.config, self.network, self.baseline)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> PoetryModel:
-        """The model in ``folder``."""
-        folder = Path(folder)
+        """The model in ``folder``; its cell comes from the saved graph, no other file is needed."""
         config, tensors = read_model(folder)
         vocabulary = PoemVocabulary.load(folder)
-        network = network_from(config, vocabulary.size)
-        load_weights(network, tensors, folder)
-        baseline = KneserNey.load(folder / BASELINE) if (folder / BASELINE).exists() else None
-        return cls(network.to(device), vocabulary, LineMemory.load(folder), config, baseline=baseline)
+        network, baseline = load_network(Path(folder), config, tensors, vocabulary.size, device)
+        return cls(network, vocabulary, LineMemory.load(folder), config, baseline=baseline)
+
+    @staticmethod
+    def _script_of(asked: PoemRequest) -> str:
+        words = asked.prompt + asked.acrostic + asked.first_line
+        return script_of(words) or script_of(asked.form) or "traditional"
 
     def _write(self, request: PoemRequest, samples: int, sampling: Sampling, seed: int | None) -> list[str]:
-        generator = torch.Generator(self.network.embedding.weight.device)
-        generator.manual_seed(seed) if seed is not None else generator.seed()
+        generator = random_numbers(self.network.embedding.weight.device, seed)
         poems, self.notes = write_poems(
             self.network, self.vocabulary, request, samples=samples, sampling=sampling, generator=generator
         )

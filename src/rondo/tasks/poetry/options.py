@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rondo.models.language_model import RecurrentOptions
+from rondo.models.language_model import LanguageModelOptions
 from rondo.training.options import TrainingOptions
 
 
@@ -29,19 +29,15 @@ class PoetryData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoetryNetwork(RecurrentOptions):
+class PoetryNetwork(LanguageModelOptions):
     """The network."""
 
     hidden: int = 384
     """Units in each layer."""
-    embedding: int | None = None
-    """Width of the character vectors; default: as wide as the hidden layers."""
     output_dropout: float = 0.2
     """Probability of dropping values before the read-out."""
     layer_dropout: float = 0.2
     """Probability of dropping outputs between layers."""
-    tied: bool | None = None
-    """Share the embedding's matrix with the read-out; default: where both are equally wide."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
-from rondo.inspect import Card, Column, Metric, Provenance, Report, Sample, Score, write_card
+from rondo.inspect import Card, Column, Provenance, Report, Sample, write_card
 from rondo.inspect.card import DataPart
-from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
+from rondo.tasks.language import add_curves, add_head, loss_metric, scores
 from rondo.tasks.poetry.corpus import Corpus, Split
 from rondo.tasks.poetry.forms import FIXED_FORMS, Form, split_lines
 from rondo.tasks.poetry.model import PoetryModel
 from rondo.training.protocols import TrainingSummary
 
-LOSS = Metric("validation loss", "lower", "nats per token", digits=4)
 REPORT_SAMPLES = 200
-
-
-def scores(result: dict[str, Any]) -> list[Score]:
-    """The network beside its baseline, on the same tokens."""
-    found = [Score("this model", result["valid_loss"], role="ours")]
-    if result["baseline_loss"] is not None:
-        found.append(Score(result["baseline"], result["baseline_loss"], note="same poems"))
-    return found
 
 
 def lined(poem: str, form: Form) -> str:
@@ -48,18 +40,14 @@ def write_report(
     recurrent = model.network.recurrent
     about = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {result['parameters']:,} parameters"
     report = Report("Classical Chinese verse", subtitle=f"{about}, learned from {len(parts.train):,} poems")
-    if result["baseline_loss"] is not None:
-        report.compare(scores(result), LOSS)
-    report.key_figure("perplexity", f"{result['perplexity']:.1f}", "per token, on poems held out")
-    report.key_figure("training", f"{summary.epochs:.1f} epochs", f"{summary.steps:,} steps")
-
-    section = report.section("Poems")
-    section.text("Written by the model from nothing but the form, held to form, rhyme and tones; not picked.")
-    section.samples(
+    add_head(report, result, summary)
+    held = model.can_hold()
+    how = "held to form, rhyme and tones" if held else "sampled freely: its vocabulary has too few rhymes to hold them"
+    report.section("Poems").text(f"Written by the model from nothing but the form, {how}; not picked.").samples(
         [
             Sample(lined(poem, form), label=form.name)
             for form in FIXED_FORMS
-            for poem in model.generate(form.name, samples=2, seed=result["seed"])
+            for poem in model.generate(form.name, samples=2, seed=result["seed"], hold_form=held)
         ],
         kind="verse",
     )
@@ -72,22 +60,14 @@ def write_report(
         [column if number == 0 else Column(column, right=True) for number, column in enumerate(table.columns)],
         table.rows(),
     )
-    section = report.section("Loss beside the baseline")
-    section.text(
+    said = (
         f"Nats per token (character, mark or end) over {len(parts.valid):,} poems held out; poems that share half "
-        "their lines were kept on one side. The n-gram model learned from the same poems."
+        "their lines were kept on one side."
     )
-    section.scores(scores(result), LOSS)
-    report.section("Learning curves").plot(
-        learning_curves(
-            summary.history,
-            {"loss": "training (with dropout)", "valid_loss": "validation"},
-            metric=LOSS,
-            baselines=[score for score in scores(result) if score.role == "baseline"],
-            mark_best="valid_loss",
-        ),
-        "Loss over training.",
-    )
+    if result["baseline"] is not None:
+        said += " The n-gram model learned from the same poems; its order was chosen on those held out."
+    report.section("Loss beside the baseline").text(said).scores(scores(result), loss_metric(result["unit"]))
+    add_curves(report, "Learning curves", summary, result, "Loss over training.")
     counts = corpus.counts.to_dict()
     report.section("Data").facts(
         {name.replace("_", " "): f"{value:,}" for name, value in counts.items() if isinstance(value, int)}
@@ -103,7 +83,7 @@ def write_report(
             parameters=result["parameters"],
             summary="Writes verse in five forms, held to form, rhyme and tones on request.",
             data=[DataPart(name, count, "poems") for name, count in result["poems"].items() if count],
-            metric=LOSS,
+            metric=loss_metric(result["unit"]),
             scores=scores(result),
             shell=[command for command, _ in _commands(folder)],
             python=(
@@ -120,8 +100,9 @@ def write_report(
 
 
 def _commands(folder: Path) -> list[tuple[str, str]]:
+    model = shlex.quote(str(folder))
     return [
-        (f"rondo generate {folder} --form 七言绝句 --prompt 明月", "a poem that begins with these characters"),
-        (f"rondo generate {folder} --form 五言绝句 --acrostic 春夏秋冬", "lines that begin with them (藏头诗)"),
-        (f"rondo evaluate {folder} POEMS.jsonl", "rules kept, lines copied, perplexity"),
+        (f"rondo generate {model} --form 七言绝句 --prompt 明月", "a poem that begins with these characters"),
+        (f"rondo generate {model} --form 五言绝句 --acrostic 春夏秋冬", "lines that begin with them (藏头诗)"),
+        (f"rondo evaluate {model} POEMS.jsonl", "rules kept, lines copied, perplexity"),
     ]

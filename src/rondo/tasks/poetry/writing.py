@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,38 +51,28 @@ def write_poems(
         count = min(BATCH, samples - len(poems))
         constraint = constrain(vocabulary, request, batch_size=count)
         notes = constraint.notes
-        tokens = list(_tokens(network, vocabulary, constraint, count, sampling, generator))
+        tokens = list(_tokens(network, constraint, vocabulary.end, count, sampling, generator))
         columns = torch.stack(tokens, 1).cpu().numpy() if tokens else np.zeros((count, 0), dtype=np.int64)
         poems += [_text(constraint, vocabulary, column) for column in columns]
     return poems, notes
 
 
+@torch.inference_mode()
 def _tokens(
     network: LanguageModel,
-    vocabulary: PoemVocabulary,
     constraint: PoemConstraint,
+    end: int,
     count: int,
     sampling: Sampling,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    device = network.embedding.weight.device
-    with torch.inference_mode():
-        start = torch.full((count,), constraint.start, device=device)
-        logits, state = network.step(start, None)
-        drawn = sample(
-            _step_of(network), logits, state, sampling, generator=generator, constraint=_Masks(constraint),
-            forbidden=torch.from_numpy(~vocabulary.generable()).to(device),
-        )  # fmt: skip
-        longest = constraint.max_tokens or LONGEST
-        for number, tokens in enumerate(drawn, 1):
-            yield tokens
-            ended = constraint.done | (tokens.cpu().numpy() == vocabulary.end)
-            if number >= longest or ended.all():
-                return
-
-
-def _step_of(network: LanguageModel) -> Any:
-    return lambda tokens, state: network.step(tokens, state)
+    start = torch.full((count,), constraint.start, device=network.embedding.weight.device)
+    logits, state = network.step(start, None)
+    drawn = sample(network.step, logits, state, sampling, generator=generator, constraint=_Masks(constraint))
+    for tokens in itertools.islice(drawn, constraint.max_tokens or LONGEST):
+        yield tokens
+        if (constraint.done | (tokens.cpu().numpy() == end)).all():
+            return
 
 
 def _text(constraint: PoemConstraint, vocabulary: PoemVocabulary, tokens: np.ndarray[Any, Any]) -> str:

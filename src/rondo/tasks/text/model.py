@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,18 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rondo.cells import Cell
-from rondo.data.tokenizers import Tokenizer, encode_files, load_tokenizer
-from rondo.decoding import Sampling, sample
+from rondo.data.protocol import StreamDecoder
+from rondo.data.tokenizers import Tokenizer, encode_files, load_tokenizer, save_tokenizer
+from rondo.decoding import Sampling, random_numbers, sample
 from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.ngram import KneserNey
-from rondo.layers import StackState
-from rondo.models.folder import read_model, save_model
-from rondo.models.language_model import LanguageModel, RecurrentOptions
-from rondo.models.weights import load_weights
-from rondo.tasks.text.options import LanguageModelOptions
-
-BASELINE = "baseline.npz"
+from rondo.models.folder import CONFIG, read_model
+from rondo.models.language_model import LanguageModel
+from rondo.models.weights import count_parameters
+from rondo.tasks.language import load_network, save_network
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,13 @@ class TextModel:
         self.tokenizer = tokenizer
         self.config = dict(config)
         self.baseline = baseline
+        self.notes: list[str] = []
+        """What of the last prompt the vocabulary does not have."""
 
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
     def generate(
         self,
@@ -97,14 +97,20 @@ class TextModel:
         repetition_penalty: float = 1.0,
         seed: int | None = None,
     ) -> list[str]:
-        """Texts of ``length`` tokens that go on from ``prompt`` (which they begin with).
+        """Texts of ``length`` tokens that go on from ``prompt``, with which they begin.
 
-        The other options are those of `rondo.decoding.Sampling`; without ``seed`` each call differs.
+        The other options are those of `rondo.decoding.Sampling`; without ``seed`` each call differs. What the
+        vocabulary lacks stays in the text, the model reads <unk> for it, and `notes` says so; the model itself
+        never writes <unk>.
         """
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
         rows = list(self._tokens(prompt, length, samples, sampling, seed))
         columns = torch.stack(rows, 1).tolist() if rows else [[] for _ in range(samples)]
-        return [prompt + self._continued(column) for column in columns]
+        texts = []
+        for column in columns:
+            decoder = self._decoder_after(prompt)
+            texts.append(prompt + "".join(decoder.feed(token) for token in column) + decoder.flush())
+        return texts
 
     def stream(
         self,
@@ -118,7 +124,7 @@ class TextModel:
 
         Memory does not grow with the text: each step needs the state and the last token.
         """
-        decoder = self.tokenizer.stream_decoder()
+        decoder = self._decoder_after(prompt)
         for tokens in self._tokens(prompt, length, 1, sampling or Sampling(), seed):
             yield decoder.feed(int(tokens[0]))
         yield decoder.flush()
@@ -127,7 +133,7 @@ class TextModel:
         """Score tokens of this model's vocabulary."""
         if len(tokens) < 2:
             raise DataError("a text to evaluate needs at least two tokens: the first one has nothing before it")
-        nats = float(self.network.nats(torch.as_tensor(np.asarray(tokens, dtype=np.int64))).mean())
+        nats = float(self.network.nats(tokens).mean())
         unknown = self.tokenizer.unknown
         return TextScores(
             nats=nats,
@@ -146,24 +152,21 @@ class TextModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the model: weights, configuration, vocabulary and baseline."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save(folder)
-        if self.baseline is not None:
-            self.baseline.save(folder / BASELINE)
-        save_model(folder, self.config, self.network.state_dict())
+        save_tokenizer(self.tokenizer, folder)
+        save_network(Path(folder), self.config, self.network, self.baseline)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> TextModel:
         """The model in ``folder``; its cell comes from the saved graph, no other file is needed."""
-        folder = Path(folder)
         config, tensors = read_model(folder)
         tokenizer = load_tokenizer(folder)
-        network = network_from(config, tokenizer.size)
-        load_weights(network, tensors, folder)
-        baseline = KneserNey.load(folder / BASELINE) if (folder / BASELINE).exists() else None
-        return cls(network.to(device), tokenizer, config, baseline=baseline)
+        network, baseline = load_network(Path(folder), config, tensors, tokenizer.size, device)
+        start = config.get("start_token")
+        if not isinstance(start, int) or not 0 <= start < tokenizer.size:
+            raise ModelError(f"{Path(folder) / CONFIG} is damaged: its start_token is {start!r}")
+        return cls(network, tokenizer, config, baseline=baseline)
 
+    @torch.inference_mode()
     def _tokens(
         self, prompt: str, length: int | None, samples: int, sampling: Sampling, seed: int | None
     ) -> Iterator[Tensor]:
@@ -172,68 +175,30 @@ class TextModel:
         if length is not None and length < 0:
             raise UsageError(f"length is a number of tokens, not {length}")
         device = self.network.embedding.weight.device
-        ids = np.asarray(self.tokenizer.encode(prompt), dtype=np.int64)
-        start = np.array([self.config["start_token"]]) if len(ids) == 0 else ids
-        generator = torch.Generator(device)
-        generator.manual_seed(seed) if seed is not None else generator.seed()
+        read = torch.as_tensor(self._ids(prompt), device=device)
         forbidden = torch.zeros(self.tokenizer.size, dtype=torch.bool)
         if self.tokenizer.unknown is not None:
             forbidden[self.tokenizer.unknown] = True
-        with torch.inference_mode():
-            logits, state = self._read(torch.as_tensor(start, device=device))
-            made = sample(
-                self._step, logits.expand(samples, -1), state.select(torch.zeros(samples, dtype=torch.int64)),
-                sampling, generator=generator, forbidden=forbidden,
-                history=torch.as_tensor(ids, device=device).expand(samples, -1),
-            )  # fmt: skip
-            for count, tokens in enumerate(made):
-                if length is not None and count >= length:
-                    return
-                yield tokens
+        begin = read if len(read) else torch.tensor([self.config["start_token"]], device=device)
+        output = self.network(begin[None])
+        made = sample(
+            self.network.step, output.logits[:, -1].expand(samples, -1),
+            output.state.select(torch.zeros(samples, dtype=torch.int64)), sampling,
+            generator=random_numbers(device, seed), forbidden=forbidden, history=read.expand(samples, -1),
+        )  # fmt: skip
+        yield from itertools.islice(made, length)
 
-    def _read(self, tokens: Tensor) -> tuple[Tensor, StackState]:
-        """What the model says after a prompt, and its state: (1, V) logits."""
-        output = self.network(tokens[None])
-        return output.logits[:, -1], output.state
+    def _ids(self, prompt: str) -> np.ndarray[Any, Any]:
+        ids = np.asarray(self.tokenizer.encode(prompt), dtype=np.int64)
+        unknown = int((ids == self.tokenizer.unknown).sum()) if self.tokenizer.unknown is not None else 0
+        what = f"{unknown} of the prompt's {len(ids)} {self.tokenizer.kind}"
+        self.notes = [f"{what} are not in the model's vocabulary: it reads <unk> for them"] if unknown else []
+        return ids
 
-    def _step(self, tokens: Tensor, state: StackState) -> tuple[Tensor, StackState]:
-        return self.network.step(tokens, state)
-
-    def _continued(self, ids: Sequence[int]) -> str:
+    def _decoder_after(self, prompt: str) -> StreamDecoder:
+        """A decoder that knows whether a blank is due: a word that follows a word has one before it."""
         decoder = self.tokenizer.stream_decoder()
-        return "".join(decoder.feed(token) for token in ids) + decoder.flush()
-
-
-def build_network(
-    options: LanguageModelOptions, vocabulary_size: int, *, cell: Cell | None = None
-) -> tuple[LanguageModel, dict[str, Any]]:
-    """A new network, and the entry ``network`` of the configuration from which it can be built again."""
-    embedding = options.embedding or (64 if vocabulary_size <= 256 else options.hidden)
-    shape: dict[str, Any] = {
-        "recurrent": {name: getattr(options, name) for name in RecurrentOptions.__dataclass_fields__},
-        "embedding_size": embedding,
-        "output_dropout": options.output_dropout,
-    }
-    plain = RecurrentOptions(**shape["recurrent"])
-    width = options.projection or options.hidden
-    tied = embedding == width if options.tied is None else options.tied
-    network = LanguageModel(
-        vocabulary_size, plain, embedding_size=embedding, output_dropout=options.output_dropout, tied=tied, cell=cell
-    )
-    return network, {**shape, "tied": tied, "cell": network.recurrent.cell.to_json()}
-
-
-def network_from(config: Mapping[str, Any], vocabulary_size: int) -> LanguageModel:
-    """The network that a model's configuration describes, its cell built from the saved graph."""
-    try:
-        shape = config["network"]
-        return LanguageModel(
-            vocabulary_size,
-            RecurrentOptions(**shape["recurrent"]),
-            embedding_size=int(shape["embedding_size"]),
-            output_dropout=float(shape["output_dropout"]),
-            tied=bool(shape["tied"]),
-            cell=Cell.from_json(shape["cell"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"config.json does not describe a language model: {type(error).__name__}: {error}") from None
+        if prompt and not prompt[-1].isspace():
+            for token in self.tokenizer.encode(prompt)[-1:]:
+                decoder.feed(int(token))
+        return decoder

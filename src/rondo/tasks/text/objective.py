@@ -15,6 +15,8 @@ from rondo.training.protocols import Activations, Result
 
 WATCH_ROWS = 32
 """Streams that the validation part is cut into while training is watched; the final figure uses one."""
+WATCH_TOKENS = 1_000_000
+"""Of a longer validation part only the beginning is watched; the final figure uses all of it."""
 WATCH_TOKENS = 65_536
 """Tokens that are looked at then, spread over the validation part; the final figure uses all."""
 
@@ -42,6 +44,7 @@ class WatchLoss:
     """
 
     def __init__(self, tokens: np.ndarray[Any, Any], *, window: int = 256) -> None:
+        tokens = tokens[: WATCH_TOKENS + 1]
         rows = max(1, min(WATCH_ROWS, (len(tokens) - 1) // (4 * window)))
         columns = (len(tokens) - 1) // rows
         kept = np.asarray(tokens[: rows * columns + 1], dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rondo.models.language_model import RecurrentOptions
+from rondo.models.language_model import LanguageModelOptions
 from rondo.training.options import TrainingOptions
 
 
@@ -16,7 +16,7 @@ class TextData:
     level: Literal["characters", "words", "pieces"] = "characters"
     """Tokens: characters; words, split at blanks with each line's end as <eos>; or pieces (byte-pair encoding)."""
     vocabulary_size: int | None = None
-    """At most this many tokens, the most frequent; default: all for characters and words, 4000 for pieces."""
+    """At most this many tokens, the most frequent; default: all for characters and words, 8000 for pieces."""
     encoding: str | None = None
     """Encoding of the files, such as utf-8, gb18030 or latin-1; default: found out from the bytes."""
     valid_fraction: float = 0.1
@@ -27,20 +27,6 @@ class TextData:
     """A file to test on once, after training."""
     baseline_order: int = 8
     """Longest n-grams of the Kneser-Ney baseline (the best order up to this one is chosen); 0: no baseline."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModelOptions(RecurrentOptions):
-    """The network."""
-
-    embedding: int | None = None
-    """Width of the token vectors; default: 64 for up to 256 tokens, else as wide as the hidden layers."""
-    output_dropout: float = 0.1
-    """Probability of dropping values before the read-out."""
-    layer_dropout: float = 0.1
-    """Probability of dropping outputs between layers."""
-    tied: bool | None = None
-    """Share the embedding's matrix with the read-out; default: where both are equally wide."""
 
 
 @dataclass(frozen=True, kw_only=True)

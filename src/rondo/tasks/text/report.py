@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rondo.inspect import Card, Column, Metric, Provenance, Report, Sample, Score, write_card
+from rondo.inspect import Card, Column, Provenance, Report, Sample, Score, write_card
 from rondo.inspect.card import DataPart
-from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
+from rondo.tasks.language import add_curves, add_head, loss_metric, scores
 from rondo.tasks.text.corpus import TextCorpus
 from rondo.tasks.text.model import TextModel
 from rondo.training.protocols import TrainingSummary
@@ -32,19 +33,6 @@ class TextRun:
     provenance: Provenance
 
 
-def loss_metric(unit: str) -> Metric:
-    """Validation loss, in nats a token."""
-    return Metric("validation loss", "lower", f"nats per {unit}", digits=4)
-
-
-def scores(result: dict[str, Any]) -> list[Score]:
-    """The network beside its baseline, on the same tokens."""
-    found = [Score("this model", result["valid_loss"], role="ours")]
-    if result["baseline_loss"] is not None:
-        found.append(Score(result["baseline"], result["baseline_loss"], note="same training text"))
-    return found
-
-
 def samples(model: TextModel, *, seed: int, temperatures: Sequence[float] = TEMPERATURES) -> list[Sample]:
     """A text at each temperature."""
     length = SAMPLE_LENGTH[model.tokenizer.kind]
@@ -59,31 +47,27 @@ def add_text_sections(
 ) -> None:
     """Loss beside the baseline, curves and samples; used by the task's own page and by the demo's."""
     corpus, result = run.corpus, run.result
-    metric = loss_metric(corpus.unit)
-    found = scores(result)
-    section = report.section("Text: loss beside the baseline")
-    section.text(
+    said = (
         f"Nats per {corpus.unit} over the whole validation part ({len(corpus.valid):,} {corpus.tokenizer.kind}), read "
-        "once from beginning to end with the state carried. The baseline is an interpolated Kneser-Ney model of the "
-        "same training text; its order was chosen on the validation part, which favours it a little."
+        "once from beginning to end with the state carried."
     )
-    section.scores([*found, *yardsticks], metric)
-    section.text(f"Perplexity {result['perplexity']:.2f}, {result['bits_per_character']:.3f} bits per character.")
+    if result["baseline"] is not None:
+        said += (
+            " The baseline is an interpolated Kneser-Ney model of the same training text; its order was chosen on the "
+            "validation part, which favours it a little."
+        )
+    report.section("Text: loss beside the baseline").text(said).scores(
+        [*scores(result), *yardsticks], loss_metric(corpus.unit)
+    ).text(f"Perplexity {result['perplexity']:.2f}, {result['bits_per_character']:.3f} bits per character.")
     report.section("Text: samples").text(
         "Written by the model from nothing, one step at a time. A low temperature keeps to what is likely, a high one "
         "dares more."
     ).samples(samples(run.model, seed=result["seed"]), kind=kind)
-    report.section("Text: learning curves").plot(
-        learning_curves(
-            run.summary.history,
-            {"loss": "training (with dropout)", "valid_loss": "validation (while training)"},
-            metric=metric,
-            baselines=[score for score in found if score.role == "baseline"],
-            mark_best="valid_loss",
-        ),
+    add_curves(
+        report, "Text: learning curves", run.summary, result,
         "Loss over training. While training is watched, the validation part is cut into streams that begin without "
         "a past, so the curve lies a little above the final figure.",
-    )
+    )  # fmt: skip
 
 
 def write_report(run: TextRun) -> None:
@@ -92,14 +76,11 @@ def write_report(run: TextRun) -> None:
     cell, recurrent = model.network.recurrent.cell, model.network.recurrent
     about = f"{recurrent.layers} x {recurrent.hidden_size} {cell.name}, {result['parameters']:,} parameters"
     report = Report("A language model", subtitle=f"{about}, trained on {_files(corpus)}")
-    if result["baseline_loss"] is not None:
-        report.compare(scores(result), loss_metric(corpus.unit))
-    report.key_figure("validation loss", f"{result['valid_loss']:.4f}", f"nats per {corpus.unit}")
-    report.key_figure("training", f"{run.summary.epochs:.1f} epochs", f"{run.summary.steps:,} steps")
+    add_head(report, result, run.summary)
     add_text_sections(report, run)
     report.section("Data").table(
         ["part", Column(model.tokenizer.kind, right=True)],
-        [[name, f"{len(part):,}"] for name, part in _parts(corpus)],
+        [[name, f"{len(part):,}"] for name, part in corpus.parts.items()],
         caption=f"Vocabulary: {model.tokenizer.size:,} tokens, made from the training part.",
     )
     report.next_commands(_commands(folder))
@@ -112,7 +93,7 @@ def write_report(run: TextRun) -> None:
             cell=cell.name,
             parameters=result["parameters"],
             summary=f"Predicts the next {corpus.unit}; trained on {_files(corpus)}.",
-            data=[DataPart(name, len(part), model.tokenizer.kind) for name, part in _parts(corpus)],
+            data=[DataPart(name, len(part), model.tokenizer.kind) for name, part in corpus.parts.items()],
             metric=loss_metric(corpus.unit),
             scores=scores(result),
             shell=[command for command, _ in _commands(folder)],
@@ -129,19 +110,15 @@ def write_report(run: TextRun) -> None:
     )
 
 
-def _parts(corpus: TextCorpus) -> list[tuple[str, Any]]:
-    parts = [("training", corpus.train), ("validation", corpus.valid)]
-    return parts if corpus.test is None else [*parts, ("test", corpus.test)]
-
-
 def _files(corpus: TextCorpus) -> str:
-    names = [Path(file.path).name for file in corpus.files]
+    names = [file.name for file in corpus.files]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more files"
 
 
 def _commands(folder: Path) -> list[tuple[str, str]]:
+    model = shlex.quote(str(folder))
     return [
-        (f"rondo generate {folder} --temperature 0.8", "write more"),
-        (f"rondo evaluate {folder} ANOTHER.txt", "score another text"),
-        (f"rondo info {folder}", "the model's card"),
+        (f"rondo generate {model} --temperature 0.8", "write more"),
+        (f"rondo evaluate {model} ANOTHER.txt", "score another text"),
+        (f"rondo info {model}", "the model's card"),
     ]

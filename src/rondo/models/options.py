@@ -1,0 +1,73 @@
+"""Options of the recurrent stack that every model has. The text below a field is its help on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rondo.cells import Cell
+from rondo.errors import UsageError
+from rondo.layers import Recurrent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentOptions:
+    """The recurrent stack of a model, as `Recurrent` takes it."""
+
+    cell: str = "lstm"
+    """The cell: a name such as lstm, gru or min_gru, or your own as FILE.py:NAME."""
+    layers: int = 2
+    """Recurrent layers on top of each other."""
+    hidden: int = 256
+    """Units in each layer."""
+    projection: int | None = None
+    """Width of the projected output, for cells that have one (lstm_projected)."""
+    input_dropout: float = 0.0
+    """Probability of dropping values of the input of the first layer."""
+    layer_dropout: float = 0.0
+    """Probability of dropping outputs between layers."""
+    recurrent_dropout: float = 0.0
+    """Variational dropout on what enters the recurrent products, one mask a sequence."""
+    zoneout: float = 0.0
+    """Probability that a value of the state keeps its former value at a step."""
+    weight_drop: float = 0.0
+    """Probability of dropping elements of the recurrent matrices (DropConnect)."""
+    locked_dropout: bool = False
+    """One mask for all steps of a sequence in input, layer and output dropout."""
+    learned_state: bool = False
+    """Learn the initial state instead of starting from zeros."""
+    init: str | None = None
+    """Initial weights: uniform, orthogonal or identity; left out, what the cell itself prefers."""
+    forget_bias: float | None = None
+    """Initial bias of the gate that keeps the state."""
+    chrono: int | None = None
+    """Chrono initialisation for dependencies of up to this many steps."""
+    backend: str = "auto"
+    """What runs the layers: auto, vendor (torch's fused layers) or reference."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "hidden", "projection"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} is at least 1, not {value}")
+
+    def build(self, input_size: int, *, cell: Cell | None = None, bidirectional: bool = False) -> Recurrent:
+        """The stack; ``cell`` stands in for the name when a saved model brings its own."""
+        return Recurrent(
+            cell or self.cell,
+            input_size,
+            self.hidden,
+            layers=self.layers,
+            bidirectional=bidirectional,
+            projection_size=self.projection,
+            input_dropout=self.input_dropout,
+            layer_dropout=self.layer_dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            zoneout=self.zoneout,
+            weight_drop=self.weight_drop,
+            locked_dropout=self.locked_dropout,
+            learned_state=self.learned_state,
+            init=self.init,
+            forget_bias=self.forget_bias,
+            chrono=self.chrono,
+            backend=self.backend,
+        )
