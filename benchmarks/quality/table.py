@@ -1,0 +1,82 @@
+"""Write the table of README.md anew from results/: ``python benchmarks/quality/table.py``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from rows import ROWS
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+def main() -> None:
+    lines = ["| row | reached | to reach | time, steps | baseline |", "|---|---|---|---|---|"]
+    for name, row in ROWS.items():
+        path = HERE / "results" / f"{name}.json"
+        if path.exists():
+            lines.append(line(name, json.loads(path.read_text(encoding="utf-8"))))
+        else:
+            lines.append(f"| `{name}` | not yet run | {row.target} | | |")
+    throughput = HERE / "results" / "throughput.json"
+    if throughput.exists():
+        lines += speed(json.loads(throughput.read_text(encoding="utf-8")))
+    path = HERE / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    path.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+
+
+def line(name: str, result: dict[str, Any]) -> str:
+    """One row that was run."""
+    runs = result["runs"]
+    minutes = sum(run["training_seconds"] for run in runs) / len(runs) / 60
+    each = " each" if len(runs) > 1 else ""
+    how = "counted steps" if "steps" in result["options"] else "by the clock"
+    steps = f"{minutes:.1f} min{each} ({how}), {runs[0]['steps']:,} steps"
+    return f"| `{name}` | {reached(result)} | {result['to_reach']} | {steps} | {baseline(result)} |"
+
+
+def reached(result: dict[str, Any]) -> str:
+    """The figure, in the unit of its target."""
+    value, name, runs = result["figure"], result["figure_name"], result["runs"]
+    if name == "score":
+        spread = f"{min(run['score'] for run in runs):.2%} to {max(run['score'] for run in runs):.2%}"
+        return f"{value:.2%} (mean of {len(runs)} seeds, {spread})"
+    if "quatrains" not in runs[0]:
+        return f"{value:.4f}"
+    free, held, human = runs[0]["quatrains"].values()
+    return (
+        f"free format {free['format_right']:.1%}; held: format {held['format_right']:.1%}, rhyme "
+        f"{held['rhyme_right']:.1%}, tone {held['tone_right']:.1%}; lines copied {free['copied_lines']:.2%} free, "
+        f"{held['copied_lines']:.2%} held, {human['copied_lines']:.2%} human; perplexity {value:.1f}"
+    )
+
+
+def baseline(result: dict[str, Any]) -> str:
+    """The strongest baseline on the same items."""
+    runs = result["runs"]
+    if result["figure_name"] == "score":
+        return f"{runs[0]['baseline']} {sum(run['baseline_score'] for run in runs) / len(runs):.2%}"
+    run = runs[0]
+    nats = run.get("test_baseline_loss", run["baseline_loss"])
+    return f"{run['baseline']}: {nats:.4f} nats"
+
+
+def speed(result: dict[str, Any]) -> list[str]:
+    """Tokens a second beside plain torch."""
+    return [
+        f"| `throughput.py` {row['cell']} | {row['ratio']:.3f} [{row['ratio_quartiles'][0]:.3f}, "
+        f"{row['ratio_quartiles'][1]:.3f}] times plain torch.nn | at least equal | median of {row['pairs']} pairs | "
+        f"{row['torch_tokens_per_second']:,.0f} tokens/s |"
+        for row in result["rows"]
+    ]
+
+
+if __name__ == "__main__":
+    main()
