@@ -11,7 +11,7 @@ from torch import Tensor
 from rondo.errors import ModelError
 
 
-def load_weights(network: torch.nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def load_weights(network: torch.nn.Module, tensors: Mapping[str, Tensor], folder: Path | str) -> None:
     """Put saved weights into a network, or say what does not fit."""
     expected = network.state_dict()
     missing = [name for name in expected if name not in tensors]
