@@ -24,6 +24,8 @@ from tyro.constructors import PrimitiveConstructorSpec
 from rondo.errors import UsageError, nearest
 from rondo.tasks.options import converted
 
+_POSITIONAL: Any = tyro.conf.Positional
+_WITHOUT_PAIR: Any = tyro.conf.FlagCreatePairsOff
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
 _WORDS = {int: "a whole number", float: "a number"}
 
@@ -104,11 +106,11 @@ def parse(
 
     Prints the help and exits where it is asked for; raises `UsageError` for what cannot be understood.
     """
-    said = io.StringIO()
+    said, form = io.StringIO(), _form(positional, groups)
     try:
         with contextlib.redirect_stderr(said):
             result, unknown = tyro.cli(
-                _form(positional, groups),
+                form,
                 prog=command,
                 description=about,
                 args=list(arguments),
@@ -129,18 +131,18 @@ def parse(
     for option in (*positional, *options):
         if option.required and not given.get(option.name):
             what = option.metavar if option in positional else f"{option.flag} {option.metavar}"
-            raise UsageError(f"{command} needs {what}: {option.help} (see {command} --help)")
+            verb = command.removeprefix("rondo ")
+            raise UsageError(f"{verb} needs {what}: {option.help.rstrip('.')} (see {command} --help)")
     return given
 
 
-def _form(positional: Sequence[Option], groups: Sequence[Group]) -> type:
+def _form(positional: Sequence[Option], groups: Sequence[Group]) -> Any:
     """The dataclass that tyro reads: positional arguments, and a section for each group."""
     fields: list[Any] = [
-        (option.name, tyro.conf.Positional[_annotated(option)], dataclasses.field(default=None))
-        for option in positional
+        (option.name, _POSITIONAL[_annotated(option)], dataclasses.field(default=None)) for option in positional
     ]
     for group in groups:
-        section = dataclasses.make_dataclass(
+        section: Any = dataclasses.make_dataclass(
             _attribute(group),
             [(option.name, _annotated(option), dataclasses.field(default=None)) for option in group.options],
             namespace={"__doc__": group.about},
@@ -162,7 +164,7 @@ def _annotated(option: Option) -> Any:
     plain = _without_none(option.kind)
     if plain is bool:
         flag: Any = Annotated[bool | None, described]
-        return flag if option.pair else tyro.conf.FlagCreatePairsOff[flag]
+        return flag if option.pair else _WITHOUT_PAIR[flag]
     width: Any = "*" if option.many else len(get_args(plain)) if get_origin(plain) is tuple else 1
     spec = PrimitiveConstructorSpec(
         nargs=width,

@@ -56,12 +56,12 @@ def run(arguments: Sequence[str]) -> int:
     device = usable_device(given.pop("device", "cpu"))
     task = read_config(folder).get("task")
     allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), ())
-    for name in given:
+    for name in given if task in TASKS else ():
         if name not in [option.name for option in allowed]:
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} has no meaning for {folder}, a model of {task}")
     if task in TASKS and TASKS[task].takes_files and not files:
-        raise UsageError(f"rondo evaluate {folder} needs at least one FILE to score")
+        raise UsageError(f"evaluate needs at least one FILE for {folder} to be scored on")
     with only_json(as_json):
         result = {"model": folder, **load(folder, device=device).evaluate(files, **given)}
     print_json(result) if as_json else print_text(evaluated(result))

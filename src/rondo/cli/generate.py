@@ -16,7 +16,7 @@ from rondo.decoding import Sampling
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
 from rondo.tasks.poetry.request import PoemRequest
-from rondo.tasks.registry import load
+from rondo.tasks.registry import TASKS, load
 
 MODEL = Option("model", str, "the folder that training wrote.", metavar="MODEL", required=True)
 PROMPT = Option("prompt", str, "What the text, or the poem, begins with.")
@@ -86,10 +86,12 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _refuse_others(task: str | None, folder: str, given: dict[str, Any], found: Sequence[Group]) -> None:
+def _refuse_others(task: Any, folder: str, given: dict[str, Any], found: Sequence[Group]) -> None:
     """An option of the other task would change nothing, so it is an error."""
     if task == "digits":
         raise UsageError(f"{folder} is a model of digits, which reads and does not write; see rondo evaluate {folder}")
+    if task not in TASKS:
+        return  # loading says what is wrong
     for group in found:
         if group.title in ("text", "poetry") and group.title != task:
             for option in group.options:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from rondo.cli.arguments import OUTPUT, Group, Option, options_of, parse
+from rondo.cli.machine import usable_device
 from rondo.cli.output import only_json, print_json, print_text
 from rondo.cli.progress import progress_for
 from rondo.cli.results import trained
@@ -91,9 +92,10 @@ def run(arguments: Sequence[str]) -> int:
         groups=groups(task),
     )
     own = {name: given.pop(name, None) for name in ("files", "out", "resume", "overwrite", "config", "json", "quiet")}
-    options = from_flat(task.options, {**_from_file(own["config"], task), **given})
+    options: Any = from_flat(task.options, {**_from_file(own["config"], task), **given})
     if task.takes_files and not own["files"]:
-        raise UsageError(f"rondo train {task.name} needs at least one FILE to learn from")
+        raise UsageError(f"train {task.name} needs at least one FILE to learn from")
+    usable_device(options.training.device)  # said now, before a folder is made, or an older model discarded
     result = _train(task, options, own)
     if not result:
         return 0  # another process of the same training speaks

@@ -47,6 +47,8 @@ class DigitTraining(TrainingOptions):
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
     keep: Literal["best", "last"] = "last"
     """Which weights the model ends with: best (by the validation part) or last."""
+    metric: Literal["valid_loss", "valid_accuracy"] = "valid_loss"
+    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)

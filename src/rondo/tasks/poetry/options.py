@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rondo.models.language_model import LanguageModelOptions
 from rondo.training.options import TrainingOptions
@@ -55,6 +56,8 @@ class PoetryTraining(TrainingOptions):
     budget in epochs there is one after each epoch instead."""
     weight_decay: float = 0.01
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
+    metric: Literal["valid_loss"] = "valid_loss"
+    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)

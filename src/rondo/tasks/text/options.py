@@ -46,6 +46,8 @@ class TextTraining(TrainingOptions):
     budget in epochs there is one after each epoch instead."""
     weight_decay: float = 0.01
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
+    metric: Literal["valid_loss"] = "valid_loss"
+    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,105 @@
+"""What is seen while training: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from rondo.cli import progress as module
+from rondo.cli.output import duration, table
+from rondo.cli.progress import BarProgress, LineProgress, NoProgress, progress_for
+from rondo.training.protocols import Now, TrainingSummary
+
+
+def now(**changes: float) -> Now:
+    values = {"step": 40, "epoch": 1.5, "loss": 2.3456, "learning_rate": 0.01, "rate": 12345.0, "fraction": 0.25,
+              "seconds": 30.0, "seconds_left": 90.0}  # fmt: skip
+    return Now(**{**values, **changes})  # type: ignore[arg-type]
+
+
+SUMMARY = TrainingSummary(
+    steps=40, schedule_steps=40, epochs=1.5, seconds=83.0, parameters=1234, stopped_why="steps", best={}, final={}
+)
+
+
+def watched(progress: BarProgress | LineProgress) -> None:
+    with progress:
+        progress.start(step=0, parameters=1234, device="cpu")
+        progress.evaluation(step=0, metrics={"valid_loss": 4.1}, best=False)
+        progress.update(now())
+        progress.evaluation(step=20, metrics={"valid_loss": 3.2109}, best=True)
+        progress.update(now(fraction=0.5))
+        progress.message("a word")
+        progress.finish(SUMMARY)
+
+
+def test_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    watched(LineProgress())
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "training 1,234 parameters on cpu",
+        " 25%  step 40  loss 2.346  valid 4.100  12.3k/s  epoch 1.5  1 min 30 s left",
+        "step 20: valid loss 3.2109  (best so far)",
+        " 50%  step 40  loss 2.346  valid 3.211  12.3k/s  epoch 1.5  1 min 30 s left",
+        "a word",
+        "trained 40 steps, 1.5 epochs in 1 min 23 s; stopped: steps",
+    ]
+
+
+def test_lines_are_not_too_many(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress()
+    progress.start(step=0, parameters=1, device="cpu")
+    for _ in range(50):
+        progress.update(now())
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_bar() -> None:
+    screen = io.StringIO()
+    watched(BarProgress(Console(file=screen, force_terminal=True, width=100, color_system=None)))
+    text = screen.getvalue()
+    for said in ("a word", "training 1,234 parameters on cpu", "trained 40 steps"):
+        assert said in text
+
+
+def test_the_bar_shows_loss_validation_rate_and_time_left() -> None:
+    screen = io.StringIO()
+    Console(file=screen, width=120).print(module._bar(now(), {"valid_loss": 3.2}))
+    shown = " ".join(screen.getvalue().partition("25%")[2].split())
+    assert shown == "loss 2.346 valid 3.200 12.3k/s epoch 1.5 1 min 30 s left"
+
+
+def test_time_that_is_not_known_is_not_shown() -> None:
+    assert "left" not in " ".join(module._figures(now(seconds_left=math.inf), {}))
+
+
+def test_what_fits_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(progress_for(quiet=True), NoProgress)
+    assert isinstance(progress_for(quiet=False), LineProgress)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(progress_for(quiet=False), BarProgress)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.04, "0.0 s"),
+        (9.4, "9.4 s"),
+        (42.2, "42 s"),
+        (59.9, "1 min 00 s"),
+        (3599.9, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+    ],
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_columns_of_chinese_stand_below_each_other() -> None:
+    assert table([["", "a"], ["明月", "1"], ["x", "22"]], right=[1]) == "       a\n明月   1\nx     22"
