@@ -78,7 +78,8 @@ def run_demo(
 def check_demo_folder(out: str | Path, *, overwrite: bool) -> Path:
     """Refuse a folder with anything in it but an earlier demonstration."""
     folder = Path(out)
-    if folder.is_dir() and {path.name for path in folder.iterdir()} - {"text", "digits", "report.html"}:
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if found - {"text", "digits", "report.html"} or ("report.html" in found and "text" not in found):
         raise UsageError(f"{folder} holds something other than a demonstration; give an empty or a new folder")
     for part in ("text", "digits"):
         check_output_folder(folder / part, overwrite=overwrite)

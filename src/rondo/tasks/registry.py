@@ -102,7 +102,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
     """The model in a folder that a training wrote. Nothing in the folder is run."""
     config = read_config(folder)
     name = config.get("task")
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
     return TASKS[name].load(folder, device=device)
 

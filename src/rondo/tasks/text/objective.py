@@ -15,8 +15,6 @@ from rondo.training.protocols import Activations, Result
 
 WATCH_ROWS = 32
 """Streams that the validation part is cut into while training is watched; the final figure uses one."""
-WATCH_TOKENS = 1_000_000
-"""Of a longer validation part only the beginning is watched; the final figure uses all of it."""
 WATCH_TOKENS = 65_536
 """Tokens that are looked at then, spread over the validation part; the final figure uses all."""
 
@@ -44,13 +42,15 @@ class WatchLoss:
     """
 
     def __init__(self, tokens: np.ndarray[Any, Any], *, window: int = 256) -> None:
-        tokens = tokens[: WATCH_TOKENS + 1]
         rows = max(1, min(WATCH_ROWS, (len(tokens) - 1) // (4 * window)))
         columns = (len(tokens) - 1) // rows
-        kept = np.asarray(tokens[: rows * columns + 1], dtype=np.int64)
         watched = min(columns, WATCH_TOKENS // rows)
-        self.inputs = torch.as_tensor(kept[:-1].reshape(rows, columns)[:, :watched])
-        self.targets = torch.as_tensor(kept[1:].reshape(rows, columns)[:, :watched])
+
+        def streams(first: int) -> Tensor:
+            whole = tokens[first : first + rows * columns].reshape(rows, columns)
+            return torch.from_numpy(whole[:, :watched].astype(np.int64))
+
+        self.inputs, self.targets = streams(0), streams(1)
         self.window = window
 
     def __call__(self, model: nn.Module) -> dict[str, float]:

@@ -1,0 +1,69 @@
+"""Training and loading by the task's name, from Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import rondo
+from rondo.errors import ModelError, UsageError
+from rondo.tasks.registry import TASKS, get_task
+
+
+def test_the_tasks_of_the_first_release() -> None:
+    assert set(TASKS) == {"text", "poetry", "digits"}
+    for task in TASKS.values():
+        assert callable(task.train)
+        assert task.options()
+        assert get_task(task.name) is task
+
+
+def test_an_unknown_task_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown task 'texts'; did you mean 'text'?"):
+        rondo.train("texts", tmp_path / "a.txt", out=tmp_path / "m")
+
+
+def test_files_are_needed_or_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'text' needs at least one file"):
+        rondo.train("text", out=tmp_path / "m")
+    with pytest.raises(UsageError, match="'digits' takes no files"):
+        rondo.train("digits", tmp_path / "a.txt", out=tmp_path / "m")
+    with pytest.raises(UsageError, match="unknown option 'hiden'; did you mean 'hidden'?"):
+        rondo.train("text", tmp_path / "a.txt", out=tmp_path / "m", hiden=3)
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_is_no_model_is_not_loaded(tmp_path: Path, models: dict[str, Path]) -> None:
+    with pytest.raises(ModelError, match="there is no model at"):
+        rondo.load(tmp_path / "nothing")
+    strange = tmp_path / "strange"
+    shutil.copytree(models["characters"], strange)
+    config = json.loads((strange / "config.json").read_text())
+    (strange / "config.json").write_text(json.dumps({**config, "task": "teext"}))
+    with pytest.raises(ModelError, match="a model for task 'teext'; did you mean 'text'?"):
+        rondo.load(strange)
+    (strange / "config.json").write_text(json.dumps({**config, "task": ["text"]}))
+    with pytest.raises(ModelError, match="a model for task"):
+        rondo.load(strange)
+
+
+@pytest.mark.parametrize("value", [None, -1, 10_000, "a"])
+def test_a_start_token_that_cannot_be_is_damage(tmp_path: Path, models: dict[str, Path], value: object) -> None:
+    shutil.copytree(models["characters"], tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, "start_token": value}))
+    with pytest.raises(ModelError, match="start_token is"):
+        rondo.load(tmp_path / "m")
+
+
+def test_the_baseline_of_another_model_is_noticed(tmp_path: Path, models: dict[str, Path]) -> None:
+    shutil.copytree(models["characters"], tmp_path / "m")
+    shutil.copy(models["words"] / "baseline.npz", tmp_path / "m" / "baseline.npz")
+    with pytest.raises(ModelError, match="of another model"):
+        rondo.load(tmp_path / "m")
+    shutil.copy(models["words"] / "vocabulary.json", tmp_path / "m" / "vocabulary.json")
+    with pytest.raises(ModelError, match="do not belong to its config.json"):
+        rondo.load(tmp_path / "m")
