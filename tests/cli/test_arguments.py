@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
+from rich.cells import cell_len
 
 from rondo.cli.arguments import Group, Option, field_helps, options_of, parse
 from rondo.errors import UsageError
@@ -117,11 +118,26 @@ def test_help_is_complete(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         given("--help")
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert text.endswith("examples:\n  rondo test 1\n")
-    for said in ("How many. (default: 3)", "(default: 0)", "{first,second}", "NUMBER NUMBER", "--no-tied",
-                 "plain options", "About them.", "A test.", "[FILE ...]"):  # fmt: skip
+    assert text.endswith("\nexamples\n  rondo test 1\n")
+    for said in ("How many. (default: 3)", "(default: 0)", "{first,second}", "NUMBER NUMBER", "--flag, --no-flag",
+                 "\nplain: About them.\n", "A test.", "usage: rondo test [FILE ...] [OPTIONS]\n"):  # fmt: skip
         assert said in text
     assert "None" not in text
+
+
+def test_no_line_of_the_help_is_wider_than_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = (
+        Option("form", str, "五言绝句，七言绝句，五言律诗，七言律诗，" * 5),
+        Option("a_name_that_is_long", int, "x " * 90),
+    )
+    with pytest.raises(SystemExit):
+        parse(["--help"], command="rondo test", about="", examples=[], groups=[Group("wide", "", wide)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines)) <= 60
+    assert len(lines) > 10
 
 
 def test_the_text_of_a_subclass_counts() -> None:

@@ -39,7 +39,7 @@ def test_without_a_verb_the_overview_is_shown(rondo: Run) -> None:
         ended = rondo(*arguments)
         assert ended.code == 0
         assert all(f"  {verb.name}" in ended.out for verb in VERBS.values())
-        assert "examples:" in ended.out
+        assert "\nexamples\n" in ended.out
 
 
 def test_the_version(rondo: Run) -> None:
@@ -51,7 +51,7 @@ def test_each_verb_has_help_with_an_example(verb: str, rondo: Run) -> None:
     ended = rondo(verb, "--help")
     assert ended.code == 0
     assert f"usage: rondo {verb}" in ended.out
-    assert f"\n  rondo {verb}" in ended.out.partition("examples:")[2]
+    assert f"\n  rondo {verb}" in ended.out.partition("\nexamples")[2]
     assert "None" not in ended.out
 
 

@@ -1,8 +1,8 @@
 """Arguments from documented dataclasses: each field is an option, the text below it its help.
 
-tyro reads the arguments and draws the help. It is handed what was given only, nothing of the defaults, so
-that a file of options can stand between the two; and it leaves the values as text, so that a wrong one is
-answered in Rondo's words.
+tyro reads the arguments. It is not told the defaults, so that what it gives back is what was given, and a
+file of options can stand between the two; and it leaves the values as words, so that a wrong one is answered
+in Rondo's own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import io
 import re
-import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import docstring_parser
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from rondo.cli.help import print_help
 from rondo.errors import UsageError, nearest
 from rondo.tasks.options import converted
 
@@ -52,6 +52,33 @@ class Option:
     def flag(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def opposite(self) -> str:
+        """What switches a flag off."""
+        return "--no-" + self.name.replace("_", "-")
+
+    @property
+    def plain_kind(self) -> Any:
+        """The type of a value that is given: without None."""
+        if get_origin(self.kind) in (types.UnionType, Union):
+            return next(choice for choice in get_args(self.kind) if choice is not type(None))
+        return self.kind
+
+    @property
+    def is_flag(self) -> bool:
+        return self.plain_kind is bool
+
+    @property
+    def shown_metavar(self) -> str:
+        kind = self.plain_kind
+        if self.metavar:
+            return self.metavar
+        if get_origin(kind) is Literal:
+            return "{" + ",".join(map(str, get_args(kind))) + "}"
+        if get_origin(kind) is tuple:
+            return " ".join(_METAVARS[part] for part in get_args(kind))
+        return _METAVARS[kind]
+
 
 @dataclass(frozen=True)
 class Group:
@@ -77,7 +104,7 @@ def options_of(source: type, *, metavars: Mapping[str, str] | None = None, pair:
     return tuple(
         Option(
             field.name, hints[field.name], helps.get(field.name, ""), default=field.default,
-            metavar=(metavars or {}).get(field.name, ""), pair=pair,
+            metavar=(metavars or {}).get(field.name, ""), pair=pair and not field.name.startswith("no_"),
         )
         for field in dataclasses.fields(source)
     )  # fmt: skip
@@ -106,26 +133,20 @@ def parse(
 
     Prints the help and exits where it is asked for; raises `UsageError` for what cannot be understood.
     """
+    if "--help" in arguments or "-h" in arguments:
+        print_help(command, about, positional, groups, examples)
+        raise SystemExit(0)
     said, form = io.StringIO(), _form(positional, groups)
     try:
         with contextlib.redirect_stderr(said):
             result, unknown = tyro.cli(
-                form,
-                prog=command,
-                description=about,
-                args=list(arguments),
-                return_unknown_args=True,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff, tyro.conf.DisallowNone),
-            )
-    except SystemExit as ended:
-        if ended.code in (0, None):
-            sys.stdout.write("\nexamples:\n" + "".join(f"  {example}\n" for example in examples))
-            raise
+                form, prog=command, args=list(arguments), return_unknown_args=True, add_help=False,
+                config=(tyro.conf.DisallowNone,),
+            )  # fmt: skip
+    except SystemExit:
         raise UsageError(f"{_in_one_line(said.getvalue())} (see {command} --help)") from None
     options = [option for group in groups for option in group.options]
-    sections = [(group, getattr(result, _attribute(group))) for group in groups]
-    values = {option.name: getattr(result, option.name) for option in positional}
-    values |= {option.name: getattr(section, option.name) for group, section in sections for option in group.options}
+    values = {option.name: getattr(result, option.name) for option in (*positional, *options)}
     given = {name: value for name, value in values.items() if value is not None}
     _refuse_unknown(unknown, command, options)
     for option in (*positional, *options):
@@ -137,53 +158,26 @@ def parse(
 
 
 def _form(positional: Sequence[Option], groups: Sequence[Group]) -> Any:
-    """The dataclass that tyro reads: positional arguments, and a section for each group."""
-    fields: list[Any] = [
-        (option.name, _POSITIONAL[_annotated(option)], dataclasses.field(default=None)) for option in positional
-    ]
-    for group in groups:
-        section: Any = dataclasses.make_dataclass(
-            _attribute(group),
-            [(option.name, _annotated(option), dataclasses.field(default=None)) for option in group.options],
-            namespace={"__doc__": group.about},
-        )
-        titled = Annotated[section, tyro.conf.arg(name=group.title)]
-        fields.append((_attribute(group), titled, dataclasses.field(default_factory=section)))
-    return dataclasses.make_dataclass("arguments", fields, namespace={"__doc__": ""})
-
-
-def _attribute(group: Group) -> str:
-    return "section_" + "".join(c if c.isalnum() else "_" for c in group.title)
+    """The dataclass that tyro reads: positional arguments and options, each None if it is not given."""
+    options = [option for group in groups for option in group.options]
+    fields = [(option.name, _POSITIONAL[_annotated(option)], dataclasses.field(default=None)) for option in positional]
+    fields += [(option.name, _annotated(option), dataclasses.field(default=None)) for option in options]
+    return dataclasses.make_dataclass("arguments", fields)
 
 
 def _annotated(option: Option) -> Any:
-    """The type under which tyro knows an option: text that `_value` converts, or a flag."""
-    told = not (option.default is None or option.default is False or option.default == "")
-    hint = "(required)" if option.required else f"(default: {_shown(option.default)})" if told else ""
-    described = tyro.conf.arg(help=option.help, help_behavior_hint=hint)
-    plain = _without_none(option.kind)
-    if plain is bool:
-        flag: Any = Annotated[bool | None, described]
-        return flag if option.pair else _WITHOUT_PAIR[flag]
-    width: Any = "*" if option.many else len(get_args(plain)) if get_origin(plain) is tuple else 1
+    """The type under which tyro knows an option: a flag, or words that `_value` converts."""
+    if option.is_flag:
+        return bool | None if option.pair else _WITHOUT_PAIR[bool | None]
+    kind = option.plain_kind
     spec = PrimitiveConstructorSpec(
-        nargs=width,
-        metavar=_metavar(option, plain),
-        instance_from_str=lambda words: _value(option, plain, words),
+        nargs="*" if option.many else len(get_args(kind)) if get_origin(kind) is tuple else 1,
+        metavar=option.shown_metavar,
+        instance_from_str=lambda words: _value(option, kind, words),
         is_instance=lambda value: True,
         str_from_instance=lambda value: [str(value)],
     )
-    return Annotated[Any, spec, described]
-
-
-def _metavar(option: Option, kind: Any) -> str:
-    if option.metavar:
-        return option.metavar
-    if get_origin(kind) is Literal:
-        return "{" + ",".join(map(str, get_args(kind))) + "}"
-    if get_origin(kind) is tuple:
-        return " ".join(_METAVARS[part] for part in get_args(kind))
-    return _METAVARS[kind]
+    return Annotated[Any, spec]
 
 
 def _value(option: Option, kind: Any, words: list[str]) -> Any:
@@ -215,7 +209,7 @@ def _refuse_unknown(unknown: Sequence[str], command: str, options: Sequence[Opti
             f"(see {command} --help)"
         )
     known = [option.flag for option in options]
-    known += ["--no-" + option.name.replace("_", "-") for option in options if _is_pair(option)]
+    known += [option.opposite for option in options if option.is_flag and option.pair]
     raise UsageError(f"unknown option '{flags[0]}'{_nearest_flag(flags[0], known)} (see {command} --help)")
 
 
@@ -235,17 +229,3 @@ def _nearest_flag(flag: str, known: Sequence[str]) -> str:
         return f"; did you mean '{begun[0]}'?"
     found = nearest(flag, known)
     return found if "did you mean" in found else ""
-
-
-def _is_pair(option: Option) -> bool:
-    return option.pair and _without_none(option.kind) is bool
-
-
-def _without_none(kind: Any) -> Any:
-    if get_origin(kind) in (types.UnionType, Union):
-        return next(choice for choice in get_args(kind) if choice is not type(None))
-    return kind
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -117,7 +117,7 @@ def overview() -> str:
     wide = max(len(f"{verb.name} {verb.takes}") for verb in VERBS.values())
     lines = ["Rondo learns from sequences with recurrent neural networks.", "", "usage: rondo VERB ...", ""]
     lines += [f"  {f'{verb.name} {verb.takes}':{wide}}  {verb.summary}" for verb in VERBS.values()]
-    lines += ["", "rondo VERB --help lists the options of a verb, rondo --version says the version.", "", "examples:"]
+    lines += ["", "rondo VERB --help lists the options of a verb, rondo --version says the version.", "", "examples"]
     wide = max(len(command) for command, _ in EXAMPLES)
     lines += [f"  {command:{wide}}  # {what}" for command, what in EXAMPLES]
     return "\n".join(lines) + "\n"

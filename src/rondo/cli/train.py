@@ -32,7 +32,7 @@ FOLDER = (
 METAVARS = {"valid": "FILE", "test": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME"}
 
 TRAINING = {
-    "budget": ("How long to train.", ("epochs", "steps", "minutes", "schedule_steps")),
+    "budget": ("", ("epochs", "steps", "minutes", "schedule_steps")),
     "optimiser": (
         "How the weights are updated.",
         ("optimiser", "momentum", "betas", "smoothing", "epsilon", "clip_norm", "clip_value"),
@@ -56,7 +56,9 @@ TRAINING = {
         "What to compute on.", ("device", "devices", "threads", "precision", "seed"),
     ),
 }  # fmt: skip
-"""Training has many options; in the help they stand in these groups, and what is in none stands before them."""
+"""Training has many options: the help shows them in these groups. How long to train is what a task's own
+options say of themselves."""
+ORDER = ("output", "budget", "data", "model", "batches", *(title for title in TRAINING if title != "budget"))
 
 EXAMPLES = {
     "text": (
@@ -115,13 +117,14 @@ def groups(task: Task) -> list[Group]:
             found.append(Group(section, (kind.__doc__ or "").strip(), options))
             continue
         placed = {name for _, names in TRAINING.values() for name in names}
-        rest = tuple(option for option in options if option.name not in placed)
-        found.append(Group(section, (kind.__doc__ or "").strip(), rest))
         by_name = {option.name: option for option in options}
         found += [
-            Group(title, about, tuple(by_name[name] for name in names)) for title, (about, names) in TRAINING.items()
+            Group(title, about or (kind.__doc__ or "").strip(), tuple(by_name[name] for name in names))
+            for title, (about, names) in TRAINING.items()
         ]
-    return found
+        rest = tuple(option for option in options if option.name not in placed)
+        found.append(Group("batches", "What is learned from at once.", rest))
+    return sorted(found, key=lambda group: ORDER.index(group.title))
 
 
 def _train(task: Task, options: Any, own: dict[str, Any]) -> dict[str, Any]:
@@ -150,15 +153,15 @@ def _from_file(path: str | None, task: Task) -> dict[str, Any]:
 
 def _tasks() -> str:
     wide = max(map(len, TASKS))
-    lines = ["usage: rondo train TASK [FILE ...] --out DIR [OPTIONS]", "", "tasks:"]
+    lines = ["usage: rondo train TASK [FILE ...] --out DIR [OPTIONS]", "", "tasks"]
     lines += [f"  {task.name:{wide}}  {task.summary}" for task in TASKS.values()]
-    lines += ["", "rondo train TASK --help lists the options of a task.", "", "examples:"]
+    lines += ["", "rondo train TASK --help lists the options of a task.", "", "examples"]
     lines += [f"  {EXAMPLES[name][0]}" for name in TASKS]
     return "\n".join(lines)
 
 
 def _about(task: Task) -> str:
-    head = f"Train {task.summary}."
+    head = f"{task.summary[:1].upper()}{task.summary[1:]}."
     if not task.takes_files:
         return f"{head} The data comes with scikit-learn."
     return f"{head} Files may be plain or .gz, .xz, .bz2, .zip, in any encoding."
