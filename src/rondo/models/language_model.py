@@ -8,6 +8,7 @@ model"; Graves 2013, "Generating Sequences With Recurrent Neural Networks").
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -60,6 +61,10 @@ class LanguageModel(nn.Module):
 
     With ``tied`` the read-out shares the embedding's matrix (Press and Wolf 2017, Inan et al. 2017), for
     which both must have the same width. ``cell`` stands in for the option when a saved model brings its own.
+
+    Token vectors start out standard normal: from vectors of a tenth of that, training takes several times as
+    many steps. A tied matrix starts small, as a read-out must, and its rows are multiplied by the square root
+    of their width where they are token vectors (Vaswani et al. 2017, section 3.4).
     """
 
     def __init__(self, vocabulary_size: int, options: LanguageModelOptions, *, cell: Cell | None = None) -> None:
@@ -75,13 +80,15 @@ class LanguageModel(nn.Module):
         self.readout = nn.Linear(width, vocabulary_size)
         self.output_dropout = probability("output_dropout", options.output_dropout)
         self.locked = options.locked_dropout
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.zeros_(self.readout.bias)
+        self.gain = 1.0
         if embedding == width if options.tied is None else options.tied:
             if embedding != width:
                 raise UsageError(
                     f"--tied: the embedding ({embedding}) must be as wide as the output of the layers ({width})"
                 )
+            self.gain = math.sqrt(embedding)
+            nn.init.normal_(self.embedding.weight, std=1.0 / self.gain)
             self.readout.weight = self.embedding.weight
 
     @property
@@ -97,7 +104,7 @@ class LanguageModel(nn.Module):
         reset: Tensor | None = None,
     ) -> LanguageModelOutput:
         """Run over tokens (B, T) of int64; ``lengths`` and ``reset`` as in `Recurrent`."""
-        output = self.recurrent(self.embedding(tokens), state, lengths=lengths, reset=reset)
+        output = self.recurrent(self._vectors(tokens), state, lengths=lengths, reset=reset)
         features = output.sequence
         if self.training:
             features = dropped(features, self.output_dropout, locked=self.locked)
@@ -105,8 +112,12 @@ class LanguageModel(nn.Module):
 
     def step(self, tokens: Tensor, state: StackState | None) -> tuple[Tensor, StackState]:
         """One step for tokens (B,): logits (B, V) of the next token, and the state."""
-        features, state = self.recurrent.step(self.embedding(tokens), state)
+        features, state = self.recurrent.step(self._vectors(tokens), state)
         return self.readout(features), state
+
+    def _vectors(self, tokens: Tensor) -> Tensor:
+        vectors = self.embedding(tokens)
+        return vectors if self.gain == 1.0 else vectors * self.gain
 
     @torch.no_grad()
     def nats(self, tokens: npt.ArrayLike | Tensor, *, chunk: int = 512) -> Tensor:
