@@ -12,6 +12,7 @@ from rondo.cells import registry
 from rondo.cli.arguments import OUTPUT, THREADS, Group, parse
 from rondo.cli.machine import devices, use_threads
 from rondo.cli.output import print_json, print_text, table
+from rondo.cli.progress import waiting
 from rondo.inspect.provenance import device_name, processor_name, usable_cores, versions
 from rondo.testing.selfcheck import Check, check_cell
 
@@ -32,7 +33,8 @@ def run(arguments: Sequence[str]) -> int:
         groups=[Group("machine", "", (THREADS,)), Group("output", "", OUTPUT[:1])],
     )
     use_threads(given.get("threads"))
-    checks = [check for cell in registry.values() for check in check_cell(cell)]
+    with waiting("checking the numbers"):
+        checks = [check for cell in registry.values() for check in check_cell(cell)]
     bad = [check for check in checks if not check.good]
     if given.get("json"):
         print_json(

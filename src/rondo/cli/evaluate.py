@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json, print_text
+from rondo.cli.progress import waiting
 from rondo.cli.results import evaluated
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
             raise UsageError(f"{flag} has no meaning for {folder}, a model of {task}")
     if task in TASKS and TASKS[task].takes_files and not files:
         raise UsageError(f"evaluate needs at least one FILE for {folder} to be scored on")
-    with only_json(as_json):
+    with only_json(as_json), waiting("scoring"):
         result = {"model": folder, **load(folder, device=device).evaluate(files, **given)}
     print_json(result) if as_json else print_text(evaluated(result))
     return 0

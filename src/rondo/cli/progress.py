@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -127,6 +128,15 @@ class NoProgress:
 
     def finish(self, summary: TrainingSummary) -> None:
         pass
+
+
+@contextlib.contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A sign of life on a terminal, for what takes a while and does not say how long."""
+    console = Console(stderr=True, highlight=False)
+    alive = console.is_terminal and not console.is_dumb_terminal
+    with console.status(text) if alive else contextlib.nullcontext():
+        yield
 
 
 def progress_for(*, quiet: bool) -> LineProgress | BarProgress | NoProgress:

@@ -41,7 +41,7 @@ class Sampling:
     top_p: float = 1.0
     """Draw from the smallest set of tokens with this much probability (Holtzman et al. 2020); 1 is all."""
     repetition_penalty: float = 1.0
-    """Above 1, makes tokens of the last `repetition_window` less likely (Keskar et al. 2019); 1 is none."""
+    """Above 1, makes the tokens that were written last less likely (Keskar et al. 2019); 1 is none."""
     repetition_window: int = 64
     """How many tokens back the repetition penalty looks."""
 
