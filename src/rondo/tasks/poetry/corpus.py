@@ -201,7 +201,7 @@ def split_corpus(corpus: Corpus, *, valid_fraction: float = 0.1, test_fraction: 
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(corpus.group):
         members[group].append(index)
-    order = sorted(members, key=lambda group: _seeded_order(corpus.poems[group].text, seed))
+    order = sorted(members, key=lambda group: _seeded_order(corpus.poems[members[group][0]].text, seed))
     part_of: dict[int, str] = {}
     remaining = iter(order)
     for part, fraction in (("valid", valid_fraction), ("test", test_fraction)):

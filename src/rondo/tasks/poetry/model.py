@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,6 @@ class PoetryModel:
         chosen = script or self._script_of(asked)
         return [to_script(poem, chosen) for poem in self._write(asked, samples, sampling, seed)]
 
-    def stream(self, form: str = "七言絕句", **asked: Any) -> Iterator[str]:
-        """One poem, as it is shown to a reader: couplet by couplet."""
-        for couplet in self.generate(form, **asked)[0].split("。"):
-            if couplet:
-                yield couplet + "。\n"
-
     def sample_set(
         self, *, samples: int, held: bool, temperature: float, seed: int, forms: Sequence[Form] = FIXED_FORMS
     ) -> PoemSet:
@@ -109,7 +103,7 @@ class PoetryModel:
         return PoemSet(texts, asked)
 
     def can_hold(self, forms: Sequence[Form] = FIXED_FORMS) -> bool:
-        """Whether the vocabulary has rhymes enough to hold these forms; that of a few poems has not."""
+        """Whether the vocabulary has rhymes and tones enough to hold these forms; that of a few poems has not."""
         try:
             for form in forms:
                 constrain(self.vocabulary, PoemRequest(form=form.name))

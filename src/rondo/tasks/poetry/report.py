@@ -42,7 +42,7 @@ def write_report(
     report = Report("Classical Chinese verse", subtitle=f"{about}, learned from {len(parts.train):,} poems")
     add_head(report, result, summary)
     held = model.can_hold()
-    how = "held to form, rhyme and tones" if held else "sampled freely: its vocabulary has too few rhymes to hold them"
+    how = "held to form, rhyme and tones" if held else "sampled freely: its vocabulary is too small to hold them"
     report.section("Poems").text(f"Written by the model from nothing but the form, {how}; not picked.").samples(
         [
             Sample(lined(poem, form), label=form.name)
@@ -53,8 +53,9 @@ def write_report(
     )
     table = model.compare(parts.valid, samples=REPORT_SAMPLES, seed=result["seed"])
     report.section("Beside human poems").text(
-        f"{REPORT_SAMPLES} poems sampled freely (only the form is told), as many held to form, rhyme and tones while "
-        "they are written, and the human poems that were held out. Temperature 1. The rules are those of recent-style "
+        f"{REPORT_SAMPLES} poems sampled freely (only the form is told), "
+        f"{'as many held to form, rhyme and tones while they are written, ' if held else ''}"
+        "and the human poems that were held out. Temperature 1. The rules are those of recent-style "
         "verse; rhymes and tones by the 106 Pingshui groups. `rondo evaluate` counts more poems."
     ).table(
         [column if number == 0 else Column(column, right=True) for number, column in enumerate(table.columns)],
