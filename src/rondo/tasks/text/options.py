@@ -35,9 +35,9 @@ class TextTraining(TrainingOptions):
 
     batch_size: int | None = None
     """Streams of text that are read side by side; default 64, fewer for a short text."""
-    bptt_length: int = 100
+    bptt_length: int = 64
     """Steps of truncated backpropagation through time; the state is carried on from one to the next."""
-    learning_rate: float = 4e-3
+    learning_rate: float = 6e-3
     """Learning rate at its peak."""
     warmup_steps: int = 50
     """Steps over which the learning rate rises from zero to its peak."""
