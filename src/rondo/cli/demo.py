@@ -8,7 +8,7 @@ from typing import Any
 
 from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import use_threads
-from rondo.cli.output import duration, only_json, print_json, print_text, table
+from rondo.cli.output import duration, only_json, print_json, print_text
 from rondo.cli.progress import progress_for
 from rondo.cli.results import scores
 from rondo.tasks.demo import MINUTES, run_demo
@@ -59,6 +59,6 @@ def _said(result: Mapping[str, Any]) -> str:
         "", "Text: Python's standard library, character by character", scores(result["text"]),
         result["text_verdict"], "", "Digits, read row by row", scores(result["digits"]), "",
         f"The page: {result['report']}  (all of it took {duration(result['seconds'])})", "", "Next:",
-        table([[f"  {command}", f"# {what}"] for command, what in result["next"]]),
+        *(f"  # {what}\n  {command}" for command, what in result["next"]),
     ]  # fmt: skip
     return "\n".join(lines)

@@ -22,7 +22,7 @@ from rondo.tasks.options import from_flat
 from rondo.tasks.text.options import TextOptions
 from rondo.tasks.text.report import TextRun, add_text_sections
 from rondo.tasks.text.task import run_text
-from rondo.training.protocols import Progress
+from rondo.training.protocols import Progress, SilentProgress
 
 CHARACTERS = 2_000_000
 """About so much of the library is read."""
@@ -58,7 +58,10 @@ def run_demo(
     started = time.perf_counter()
     out = check_demo_folder(out, overwrite=overwrite)
     options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "encoding": "utf-8"})
+    progress = progress or SilentProgress()
+    progress.message("1 of 2: text, the source of Python's standard library, character by character")
     text = run_text(library_files(), out / "text", options, overwrite=overwrite, progress=progress)
+    progress.message("2 of 2: handwritten digits, read row by row")
     digits = run_digits(out / "digits", from_flat(DigitOptions, {"seed": seed}), overwrite=overwrite, progress=progress)
     if text is None or digits is None:
         return {}

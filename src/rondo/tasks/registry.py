@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rondo.errors import ModelError, UsageError, nearest
+from rondo.errors import ModelError, RondoError, UsageError, nearest
 from rondo.models.folder import read_config
 from rondo.tasks.options import from_flat
 from rondo.training.protocols import Progress
@@ -104,7 +104,12 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
     name = config.get("task")
     if not isinstance(name, str) or name not in TASKS:
         raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
-    return TASKS[name].load(folder, device=device)
+    try:
+        return TASKS[name].load(folder, device=device)
+    except RondoError as error:
+        if str(folder) in str(error):
+            raise
+        raise ModelError(f"{folder}: {error}") from error
 
 
 def _named(place: str) -> Any:

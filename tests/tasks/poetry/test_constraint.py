@@ -180,8 +180,15 @@ def test_no_dead_end_with_few_characters_and_contradictory_prompts(seed: int) ->
     assert len(set(texts)) > 1
 
 
+def test_no_dead_end_where_the_first_line_ends_in_a_character_of_the_rhyme_read_as_oblique() -> None:
+    few = "牀前看月光疑是地上霜舉頭望山低思故鄉白日依盡黃河入海流欲窮千里目更一層樓春眠不覺曉處聞啼鳥夜來風雨聲花落知多少"
+    request = PoemRequest(form="五言律詩")
+    texts = draw(constrain(vocabulary_of(few), request, batch_size=3000), seed=1)
+    assert len(set(texts)) > 2900
+
+
 def test_a_vocabulary_without_a_rhyme_is_refused() -> None:
-    with pytest.raises(UsageError, match="no rhyme group with 2 characters"):
+    with pytest.raises(UsageError, match="no rhyme group with 3 characters"):
         constrain(vocabulary_of("東月日雪白黑"), PoemRequest(form="五绝"))
     constrain(vocabulary_of("東月日雪白黑"), PoemRequest(form="五绝", rhyme=False))
     with pytest.raises(UsageError, match="no characters of known tone"):

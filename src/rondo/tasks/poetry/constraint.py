@@ -207,7 +207,8 @@ class HeldPoems:
         rules = self._rules
         if not rules.rhyme:
             return 0
-        needed = 1 if rules.repeat_rhyme else rules.form.lines // 2 + first
+        # One more than the even lines need: the first line's last character, read as oblique, may be of the group.
+        needed = 1 if rules.repeat_rhyme else rules.form.lines // 2 + 1
         sizes = {group: int(np.count_nonzero(self._readings.groups & np.uint32(1 << group))) for group in range(30)}
         possible = [group for group, size in sizes.items() if size >= needed]
         if not possible:
