@@ -311,7 +311,7 @@ DAMAGES = (
     Damage("baseline cut off", cut("baseline.npz"), "baseline.npz"),
     Damage("baseline not one", replaced("baseline.npz", b"no"), "baseline.npz"),
     Damage("a cell that is none", network(cell={"name": "gru", "graph": {"nodes": []}}), "cell"),
-    Damage("a cell named as a file", network(cell="cells.py:mine"), "m: config.json does not describe"),
+    Damage("a cell named as a file", network(cell="cells.py:mine"), "m/config.json does not describe"),
     Damage("made by a newer version", configured(format=99, rondo="9.0"), "Rondo 9.0"),
     Damage("an unknown task", configured(task="txt"), "did you mean 'text'?"),
     Damage("a pickle for weights", pickled("model.safetensors"), "pickle"),

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rondo.errors import ModelError, RondoError, UsageError, nearest
+from rondo.errors import ModelError, UsageError, nearest
 from rondo.models.folder import read_config
 from rondo.tasks.options import from_flat
 from rondo.training.protocols import Progress
@@ -106,10 +106,10 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
         raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
     try:
         return TASKS[name].load(folder, device=device)
-    except RondoError as error:
-        if str(folder) in str(error):
+    except ModelError as error:
+        if not str(error).startswith("config.json"):
             raise
-        raise ModelError(f"{folder}: {error}") from error
+        raise ModelError(f"{Path(folder)}/{error}") from error
 
 
 def _named(place: str) -> Any:

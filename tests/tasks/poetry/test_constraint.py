@@ -181,7 +181,8 @@ def test_no_dead_end_with_few_characters_and_contradictory_prompts(seed: int) ->
 
 
 def test_no_dead_end_where_the_first_line_ends_in_a_character_of_the_rhyme_read_as_oblique() -> None:
-    few = "牀前看月光疑是地上霜舉頭望山低思故鄉白日依盡黃河入海流欲窮千里目更一層樓春眠不覺曉處聞啼鳥夜來風雨聲花落知多少"
+    few = "牀前看月光疑是地上霜舉頭望山低思故鄉白日依盡黃河入海流欲窮千里目更一層樓"
+    few += "春眠不覺曉處聞啼鳥夜來風雨聲花落知多少"
     request = PoemRequest(form="五言律詩")
     texts = draw(constrain(vocabulary_of(few), request, batch_size=3000), seed=1)
     assert len(set(texts)) > 2900
