@@ -30,7 +30,7 @@ _HOME = {
 }
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
-__all__ = [*_HOME, "__version__", "nn"]
+__all__ = ["Cell", "Recurrent", "StackState", "State", "__version__", "cell", "get_cell", "load", "nn", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -80,9 +80,7 @@ def write_json(path: Path | str, value: Any) -> None:
     write_bytes(path, json_bytes(value))
 
 
-def write_tensors(
-    path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write named tensors as one safetensors file, atomically. Tensors may share memory."""
     write_bytes(path, tensor_bytes(tensors, metadata))
 

@@ -103,9 +103,7 @@ def test_several_files_change_together_or_not_at_all(tmp_path):
         except RondoError as error:
             print(error)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert f"cannot write {tmp_path / 'b'}: the disk is full" in done.stdout
     assert (tmp_path / "a").read_bytes() == b"old a"
     assert (tmp_path / "b").read_bytes() == b"old b"

@@ -67,3 +67,11 @@ def test_the_baseline_of_another_model_is_noticed(tmp_path: Path, models: dict[s
     shutil.copy(models["words"] / "vocabulary.json", tmp_path / "m" / "vocabulary.json")
     with pytest.raises(ModelError, match=r"do not belong to its config\.json"):
         rondo.load(tmp_path / "m")
+
+
+def test_a_device_that_is_not_there_leaves_the_older_model_alone(tmp_path: Path) -> None:
+    rondo.train("digits", out=tmp_path / "model", steps=1, hidden=4)
+    before = (tmp_path / "model/model.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="cannot be 'tpu'"):
+        rondo.train("digits", out=tmp_path / "model", steps=1, hidden=4, overwrite=True, device="tpu")
+    assert (tmp_path / "model/model.safetensors").read_bytes() == before

@@ -83,6 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         for number, text in enumerate(model.generate(**given), 1):
             print_text(f"--- {number}\n{text}")
+        _say_notes(model)
     return 0
 
 
@@ -113,6 +114,7 @@ def _stream(model: Any, given: dict[str, Any]) -> None:
             last = piece[-1]
     if last != "\n":
         sys.stdout.write("\n")
+    _say_notes(model)
 
 
 def _print_poems(model: Any, given: dict[str, Any]) -> None:
@@ -120,6 +122,11 @@ def _print_poems(model: Any, given: dict[str, Any]) -> None:
         if number:
             print_text("")
         print_text(poem.replace("。", "。\n"))
+    _say_notes(model)
+
+
+def _say_notes(model: Any) -> None:
+    """What of the request the model could not take as it was."""
     for note in getattr(model, "notes", ()):
         sys.stderr.write(f"note: {note}\n")
 

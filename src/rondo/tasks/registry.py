@@ -88,6 +88,7 @@ def train(
     found = get_task(task)
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     resolved: Any = from_flat(found.options, options)
+    _named("rondo.training.processes:chosen_device")(resolved.training)  # before an older model is discarded
     further: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     if not found.takes_files:
         if files:

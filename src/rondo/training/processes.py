@@ -28,7 +28,7 @@ class Processes:
     """This process and those that train with it."""
 
     def __init__(self, options: TrainingOptions) -> None:
-        accelerator, devices = _device(options)
+        accelerator, devices = chosen_device(options)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", options.devices))
         hosts = int(os.environ.get("GROUP_WORLD_SIZE", 1))
         together = local * hosts > 1
@@ -117,8 +117,8 @@ class Processes:
         return value
 
 
-def _device(options: TrainingOptions) -> tuple[str, int | list[int]]:
-    """Fabric's accelerator and devices for the device that was asked for."""
+def chosen_device(options: TrainingOptions) -> tuple[str, int | list[int]]:
+    """Fabric's accelerator and devices for the device that was asked for; an error if it is not there."""
     kind, _, index = options.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
         raise UsageError(f"--device cannot be '{options.device}'; known: auto, cpu, cuda, cuda:N, mps")
