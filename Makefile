@@ -21,7 +21,7 @@ help:
 install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
-	$(BIN)/rondo demo
+	$(BIN)/rondo demo --out demo-output
 
 test: style types tests
 

@@ -27,6 +27,8 @@ from rondo.training.protocols import Progress, SilentProgress
 CHARACTERS = 2_000_000
 """About so much of the library is read."""
 MINUTES = 2.75
+ENOUGH = 0.3
+"""Passes through the text below which the text model is not worth looking at."""
 LONGER_RUN: Score | None = None
 """The same network after an hour, from benchmarks/quality."""
 
@@ -91,6 +93,12 @@ def check_demo_folder(out: str | Path, *, overwrite: bool) -> Path:
 
 def text_verdict(result: dict[str, Any]) -> str:
     """In words, who is ahead, and what a longer run gives where the network is behind."""
+    if result["epochs"] < ENOUGH:
+        return (
+            f"Only {result['steps']} steps fitted into the demo's time, {result['epochs']:.2f} of a pass through the "
+            "text: this machine is slow or busy with other things, and the text model has learned next to nothing. "
+            "Give it longer with --minutes."
+        )
     ours, baseline = result["valid_loss"], result["baseline_loss"]
     if ours <= baseline:
         return f"The network is ahead of {result['baseline']}: {ours:.3f} to {baseline:.3f} nats per character."
