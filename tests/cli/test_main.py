@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import rondo as package
-from rondo.cli.main import BROKEN_PIPE, INTERRUPTED, VERBS, Verb, main
+from rondo.cli.main import BROKEN_PIPE, INTERRUPTED, VERBS, Verb, in_flags, main
 from rondo.errors import DataError, UsageError, nearest
 from tests.cli.small import Run
 
@@ -35,9 +35,9 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_without_a_verb_the_overview_is_shown(rondo: Run) -> None:
-    for arguments in ((), ("--help",), ("-h",)):
+    for arguments, code in (((), 2), (("--help",), 0), (("-h",), 0)):
         ended = rondo(*arguments)
-        assert ended.code == 0
+        assert ended.code == code
         assert all(f"  {verb.name}" in ended.out for verb in VERBS.values())
         assert "\nexamples\n" in ended.out
 
@@ -135,6 +135,26 @@ def test_what_writes_does_not_wait_for_what_trains(text_model: Path) -> None:
 def test_python_m_rondo_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "rondo", "explian"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "rondo: unknown verb 'explian'; did you mean 'explain'?\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "said"),
+    [
+        ("top_p is above 0", ["generate", "m", "--top-p", "2"], "--top-p is above 0"),
+        ("top_p is above 0", ["generate", "m", "--top-p=2"], "--top-p is above 0"),
+        ("zoneout: cell 'x' has none", ["train", "--zoneout", "1"], "--zoneout: cell 'x' has none"),
+        ("top_p is above 0", ["generate", "m"], "top_p is above 0"),
+        ("temperature 3 and more", ["--temperature"], "temperature 3 and more"),
+        ("cell 'x' needs projection_size", ["--cell", "x"], "cell 'x' needs --projection"),
+    ],
+)
+def test_options_are_called_by_the_flag_that_was_typed(message: str, words: list[str], said: str) -> None:
+    assert in_flags(message, words) == said
+
+
+def test_help_leaves_names_as_they_are_typed(rondo: Run) -> None:
+    assert "Cpu" not in rondo("generate", "--help").out + rondo("train", "text", "--help").out
+    assert "Rnn" not in rondo("explain", "--help").out
 
 
 def test_letters_that_were_exchanged_are_recognised() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,9 +17,9 @@ from rondo.cli.progress import BarProgress, LineProgress, NoProgress, progress_f
 from rondo.training.protocols import Now, TrainingSummary
 
 
-def now(**changes: float) -> Now:
+def now(**changes: Any) -> Now:
     values = {"step": 40, "epoch": 1.5, "loss": 2.3456, "learning_rate": 0.01, "rate": 12345.0, "fraction": 0.25,
-              "seconds": 30.0, "seconds_left": 90.0}  # fmt: skip
+              "seconds": 30.0, "seconds_left": 90.0, "unit": "tokens"}  # fmt: skip
     return Now(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -43,9 +46,9 @@ def test_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     assert printed.out == ""
     assert printed.err.splitlines() == [
         "training 1,234 parameters on cpu",
-        " 25%  step 40  loss 2.346  valid 4.100  12.3k/s  epoch 1.5  1 min 30 s left",
+        " 25%  step 40  loss 2.346  valid 4.100  12.3k tokens/s  epoch 1.5  1 min 30 s left",
         "step 20: valid loss 3.2109  (best so far)",
-        " 50%  step 40  loss 2.346  valid 3.211  12.3k/s  epoch 1.5  1 min 30 s left",
+        " 50%  step 40  loss 2.346  valid 3.211  12.3k tokens/s  epoch 1.5  1 min 30 s left",
         "a word",
         "trained 40 steps, 1.5 epochs in 1 min 23 s; stopped: steps",
     ]
@@ -56,7 +59,37 @@ def test_lines_are_not_too_many(capsys: pytest.CaptureFixture[str]) -> None:
     progress.start(step=0, parameters=1, device="cpu")
     for _ in range(50):
         progress.update(now())
+        progress.evaluation(step=7, metrics={"valid_loss": 3.2}, best=True)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_lines_follow_the_clock_and_the_budget(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    progress = LineProgress()
+    progress.start(step=0, parameters=1, device="cpu")
+    for second in range(1, 7201):
+        clock[0] = float(second)
+        progress.update(now(fraction=second / 7200))
+    assert 20 <= len(capsys.readouterr().err.splitlines()) <= 30
+
+
+def test_an_evaluation_has_a_line_where_it_is_the_best(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    progress = LineProgress()
+    progress.evaluation(step=7, metrics={"valid_loss": 3.2}, best=False)
+    assert capsys.readouterr().err == ""
+    progress.evaluation(step=8, metrics={"valid_loss": 3.1}, best=True)
+    assert capsys.readouterr().err == "step 8: valid loss 3.1000  (best so far)\n"
+
+
+def test_the_end_tells_the_best() -> None:
+    told = module._ending(replace(SUMMARY, best={"valid_loss": 3.1, "step": 1200}))
+    assert told.endswith("stopped: steps; best valid loss 3.1000 at step 1,200")
 
 
 def test_a_bar() -> None:
@@ -71,7 +104,7 @@ def test_the_bar_shows_loss_validation_rate_and_time_left() -> None:
     screen = io.StringIO()
     Console(file=screen, width=120).print(module._bar(now(), {"valid_loss": 3.2}))
     shown = " ".join(screen.getvalue().partition("25%")[2].split())
-    assert shown == "loss 2.346 valid 3.200 12.3k/s epoch 1.5 1 min 30 s left"
+    assert shown == "loss 2.346 valid 3.200 12.3k tokens/s epoch 1.5 1 min 30 s left"
 
 
 def test_time_that_is_not_known_is_not_shown() -> None:

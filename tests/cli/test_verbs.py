@@ -37,6 +37,7 @@ def config(folder: Path) -> dict[str, Any]:
 def test_training_says_what_came_out(rondo: Run, text: Path, tmp_path: Path) -> None:
     ended = rondo("train", "text", text, "--out", tmp_path / "m", *TRAINED)
     assert ended.code == 0
+    assert re.match(r"(A baseline wins|This model is)", ended.out)
     assert "this model" in ended.out
     assert re.search(r"Kneser-Ney, order \d +\d\.\d{4}", ended.out)
     assert f"rondo generate {tmp_path / 'm'}" in ended.out
@@ -283,6 +284,11 @@ def test_a_cell_of_ones_own_and_one_of_a_model(rondo: Run, text_model: Path, tmp
     assert "A cell of my own." in own
     assert "+ h_{t-1}" in own
     assert rondo("explain", text_model, "--latex").out == rondo("explain", "lstm", "--latex").out
+
+
+def test_the_backend_that_is_not_taken_could_run_too(rondo: Run) -> None:
+    shown = rondo("explain", "gru", "--backend").out
+    assert re.search(r"reference +could run too; 'vendor' is faster", shown)
 
 
 # doctor, demo

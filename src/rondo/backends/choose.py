@@ -13,6 +13,10 @@ BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (VendorBack
 """All backends by name, the fastest first. The last one refuses nothing."""
 
 
+_COULD = "could run too"
+"""How the reason begins of a backend that was not taken although it refuses nothing."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The backend that runs, and the reason for each that does not."""
@@ -26,7 +30,10 @@ class Choice:
         width = max(map(len, BACKENDS))
         why = "the fastest that can" if self.asked == "auto" else "asked for"
         lines = [f"{self.backend.name:{width}}  runs, {why}: {self.backend.summary}"]
-        lines += [f"{name:{width}}  does not run: {reason}" for name, reason in self.reasons.items()]
+        lines += [
+            f"{name:{width}}  {'' if reason.startswith(_COULD) else 'does not run: '}{reason}"
+            for name, reason in self.reasons.items()
+        ]
         return "\n".join(lines)
 
 
@@ -45,6 +52,6 @@ def choose(request: Request, backend: str = "auto") -> Choice:
     reasons = {}
     for name, refusal in refusals.items():
         if name != picked:
-            slower = f"'{picked}' is faster" if backend == "auto" else f"'{picked}' was asked for"
-            reasons[name] = refusal or f"it could, but {slower}"
+            other = f"'{picked}' is faster" if backend == "auto" else f"'{picked}' was asked for"
+            reasons[name] = refusal or f"{_COULD}; {other}"
     return Choice(BACKENDS[picked], backend, reasons)

@@ -91,10 +91,10 @@ class Group:
 
 OUTPUT = (
     Option("json", bool, "Print one JSON object on standard output, as its last line, and nothing else.", pair=False),
-    Option("quiet", bool, "Show no progress.", pair=False),
+    Option("quiet", bool, "Show no progress and no notes.", pair=False),
 )  # fmt: skip
 THREADS = Option("threads", int, "Threads for computations on the CPU; default: as torch chooses.")
-DEVICE = Option("device", str, "cpu, cuda, cuda:1 or mps.", default="cpu")
+DEVICE = Option("device", str, "cpu, cuda, cuda:1, mps; auto: a GPU if there is one.", default="auto", metavar="DEVICE")
 
 
 def options_of(source: type, *, metavars: Mapping[str, str] | None = None, pair: bool = True) -> tuple[Option, ...]:
@@ -148,7 +148,7 @@ def parse(
     options = [option for group in groups for option in group.options]
     values = {option.name: getattr(result, option.name) for option in (*positional, *options)}
     given = {name: value for name, value in values.items() if value is not None}
-    _refuse_unknown(unknown, command, options)
+    _refuse_unknown(unknown, command, options, takes_words=bool(positional))
     for option in (*positional, *options):
         if option.required and not given.get(option.name):
             what = option.metavar if option in positional else f"{option.flag} {option.metavar}"
@@ -199,10 +199,13 @@ def _number(flag: str, word: str, kind: Any) -> Any:
         raise UsageError(f"{flag} needs {_WORDS[kind]}, not '{word}'") from None
 
 
-def _refuse_unknown(unknown: Sequence[str], command: str, options: Sequence[Option]) -> None:
+def _refuse_unknown(unknown: Sequence[str], command: str, options: Sequence[Option], *, takes_words: bool) -> None:
     if not unknown:
         return
     flags = [word.partition("=")[0] for word in unknown if word.startswith("-") and len(word) > 1]
+    if not flags and not takes_words:
+        verb = command.removeprefix("rondo ")
+        raise UsageError(f"{verb} takes no files, but '{unknown[0]}' was given (see {command} --help)")
     if not flags:
         raise UsageError(
             f"'{unknown[0]}' belongs to no option: names of files come first, the options after them "

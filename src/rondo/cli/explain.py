@@ -30,9 +30,9 @@ SHOWN = (
     Option("backend", bool, "Also say which backend runs the cell, and why not another.", pair=False),
 )
 SIZES = (
-    Option("input", int, "Input size, to see shapes in numbers."),
-    Option("hidden", int, "Hidden size."),
-    Option("projection", int, "Projection size, for cells that have one."),
+    Option("input", int, "Input size, to see shapes in numbers; default: that of the hidden layer."),
+    Option("hidden", int, "Hidden size; the other sizes need it."),
+    Option("projection", int, "Projection size, for cells that have one; default: half of the hidden size."),
 )
 EXAMPLES = (
     "rondo explain gru",
@@ -89,7 +89,7 @@ def _cell(name: str) -> Cell:
 
 
 def _sizes(cell: Cell, given: Mapping[str, Any]) -> dict[str, int] | None:
-    """The sizes, if any was given; the others are as wide as the hidden layer."""
+    """The sizes, if any was given; those that were not follow from the hidden one."""
     named = {name: given[name] for name in ("input", "hidden", "projection") if name in given}
     for name, size in named.items():
         if size < 1:
@@ -98,7 +98,9 @@ def _sizes(cell: Cell, given: Mapping[str, Any]) -> dict[str, int] | None:
         raise UsageError(f"--projection: the cell '{cell.name}' has no projection; 'lstm_projected' has one")
     if not named:
         return None
-    hidden = named.get("hidden", named.get("input", 0) or 2 * named.get("projection", 0))
+    if "hidden" not in named:
+        raise UsageError(f"--{next(iter(named))} needs --hidden as well: shapes in numbers need both")
+    hidden = named["hidden"]
     sizes = {"input": named.get("input", hidden), "hidden": hidden}
     if cell.has_projection:
         sizes["projection"] = named.get("projection", max(1, hidden // 2))

@@ -66,4 +66,7 @@ def _name(option: Option) -> str:
 def _said(option: Option) -> str:
     told = default_of(option)
     end = " (required)" if option.required else f" (default: {told})" if told else ""
+    first = option.help.partition(" ")[0]
+    if not first.isalpha():  # a list of names, which are typed as they stand there
+        return option.help + end
     return option.help[:1].upper() + option.help[1:] + end

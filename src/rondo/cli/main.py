@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except Exception as error:
         message, code = explained(error)
+        if isinstance(error, UsageError):
+            message = in_flags(message, words)
         return _complain(message, code, error)
 
 
@@ -97,10 +100,29 @@ def explained(error: Exception) -> tuple[str, int]:
     )
 
 
+_IN_PYTHON = {
+    "projection_size": "--projection",
+    "hidden_size": "--hidden",
+    "backend='auto'": "--backend auto",
+}
+
+
+def in_flags(message: str, words: Sequence[str]) -> str:
+    """The message with the flag that was typed where it begins with the option's name in Python."""
+    typed = {word.partition("=")[0] for word in words if word.startswith("--")}
+    begun = re.match(r"(\w+)(?=:| is | are | has | must | needs | cannot )", message)
+    flag = "--" + begun[1].replace("_", "-") if begun else ""
+    if begun and flag in typed:
+        message = flag + message[begun.end() :]
+    for name, flag in _IN_PYTHON.items():
+        message = message.replace(name, flag)
+    return message
+
+
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
         sys.stdout.write(overview())
-        return 0
+        return 0 if words else UsageError.exit_code
     if words[0] in ("--version", "-V"):
         sys.stdout.write(f"rondo {rondo.__version__}\n")
         return 0

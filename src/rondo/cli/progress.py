@@ -21,15 +21,18 @@ from rondo.cli.output import duration
 if TYPE_CHECKING:
     from rondo.training.protocols import Now, TrainingSummary
 
-LINE_SECONDS = 10.0
-"""Seconds between lines where there is no terminal to draw on."""
+LINE_SECONDS, LINE_SHARE = 10.0, 0.05
+"""Where there is no terminal to draw on: seconds between lines, and the share of the budget between them."""
+SILENT_SECONDS = 300.0
+"""After so long a silence there is a line in any case."""
 
 
 class LineProgress:
-    """A line now and then, for logs and pipes."""
+    """A line now and then, for logs and pipes: some twenty in a training, however long it is."""
 
     def __init__(self) -> None:
         self._written = 0.0
+        self._told = 0.0
         self._valid: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -39,17 +42,20 @@ class LineProgress:
         return None
 
     def start(self, *, step: int, parameters: int, device: str) -> None:
-        self._valid = {}
+        self._valid, self._told = {}, 0.0
         self._line(_beginning(step, parameters, device))
 
     def update(self, now: Now) -> None:
-        if time.monotonic() - self._written >= LINE_SECONDS:
+        silent = time.monotonic() - self._written
+        due = now.fraction - self._told >= LINE_SHARE or self._told == 0
+        if silent >= (LINE_SECONDS if due else SILENT_SECONDS):
+            self._told = now.fraction
             self._line(f"{now.fraction:4.0%}  step {now.step}  {'  '.join(_figures(now, self._valid))}")
 
     def evaluation(self, *, step: int, metrics: dict[str, float], best: bool) -> None:
         self._valid = metrics
-        if step:
-            self._line(f"step {step}: {_metrics(metrics)}{'  (best so far)' if best else ''}")
+        if best and time.monotonic() - self._written >= LINE_SECONDS:
+            self._line(f"step {step}: {_metrics(metrics)}  (best so far)")
 
     def message(self, text: str) -> None:
         self._line(text)
@@ -159,7 +165,7 @@ def _figures(now: Now, valid: Mapping[str, float]) -> list[str]:
     found = [f"loss {now.loss:.3f}"]
     if "valid_loss" in valid:
         found.append(f"valid {valid['valid_loss']:.3f}")
-    found += [f"{_short(now.rate)}/s", f"epoch {now.epoch:.1f}"]
+    found += [f"{_short(now.rate)} {now.unit}/s", f"epoch {now.epoch:.1f}"]
     if math.isfinite(now.seconds_left):
         found.append(f"{duration(now.seconds_left)} left")
     return found
@@ -172,7 +178,9 @@ def _beginning(step: int, parameters: int, device: str) -> str:
 
 def _ending(summary: TrainingSummary) -> str:
     what = f"{summary.steps:,} steps, {summary.epochs:.1f} epochs in {duration(summary.seconds)}"
-    return f"trained {what}; stopped: {summary.stopped_why}"
+    best = {name: value for name, value in summary.best.items() if name != "step"}
+    found = f"; best {_metrics(best)} at step {summary.best['step']:,.0f}" if best and "step" in summary.best else ""
+    return f"trained {what}; stopped: {summary.stopped_why}{found}"
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

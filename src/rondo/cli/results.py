@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-from rondo.cli.output import duration, table
+from rondo.cli.output import duration, table, wrapped
+from rondo.inspect import Metric, Score, compare
+from rondo.tasks import language
 
 
 def trained(result: Mapping[str, Any]) -> str:
@@ -17,9 +19,21 @@ def trained(result: Mapping[str, Any]) -> str:
         f"{model}: {result['parameters']:,} parameters, trained for {result['steps']:,} steps "
         f"({result['epochs']:.1f} epochs) in {seconds}"
     )
-    lines = [head, "", scores(result), ""]
+    lines = [wrapped(verdict(result)), "", head, "", scores(result), ""]
     lines += [f"  {command}" for command in _next(result)]
     return "\n".join(lines)
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """In words, as the report says it: who is ahead, this model or its strongest baseline."""
+    if "score" in result:
+        low, high = result["score_interval"]
+        found = [Score("this model", result["score"], low, high, role="ours")]
+        found += [Score(name, value) for name, value in result["baselines"].items()]
+        said = compare(found, Metric(result["metric"], "higher", digits=1, percent=True))
+    else:
+        said = compare(language.scores(result), language.loss_metric(result["unit"]))
+    return said.text[:1].upper() + said.text[1:]
 
 
 def scores(result: Mapping[str, Any]) -> str:
@@ -59,7 +73,8 @@ def evaluated(result: Mapping[str, Any]) -> str:
 
 def _text_scores(result: Mapping[str, Any]) -> str:
     ours, theirs = result["nats"], result.get("baseline_nats")
-    rows = [["", "nats per token", "bits per character", "perplexity"], ["this model", *_row(result, ours)]]
+    bits = ["bits per character"] if "bits_per_character" in result else []
+    rows = [["", "nats per token", *bits, "perplexity"], ["this model", *_row(result, ours)]]
     if theirs is not None:
         rows.append(["Kneser-Ney baseline", *_row(result, theirs)])
     counted = f"{result['tokens']:,} tokens"
@@ -67,13 +82,14 @@ def _text_scores(result: Mapping[str, Any]) -> str:
         counted += f", {result['characters']:,} characters"
     if result.get("unknown"):
         counted += f"; {result['unknown']:,} tokens are not in the vocabulary"
-    return f"{table(rows, right=[1, 2, 3])}\n{counted}"
+    return f"{table(rows, right=range(1, len(rows[0])))}\n{counted}"
 
 
 def _row(result: Mapping[str, Any], nats: float) -> list[str]:
     loss, perplexity = _loss(nats)
-    bits = f"{result['bits_per_character'] * nats / result['nats']:.4f}" if "bits_per_character" in result else ""
-    return [loss, bits, perplexity]
+    if "bits_per_character" not in result:
+        return [loss, perplexity]
+    return [loss, f"{result['bits_per_character'] * nats / result['nats']:.4f}", perplexity]
 
 
 def _verse(result: Mapping[str, Any]) -> str:
@@ -82,7 +98,7 @@ def _verse(result: Mapping[str, Any]) -> str:
     if left_out:
         head += f"; {left_out:,} poems of the files stand in the training part and were left out"
     rows = [[str(cell) for cell in row] for row in (result["columns"], *result["rows"])]
-    return f"{head}\n{table(rows, right=range(1, len(rows[0])))}"
+    return f"{wrapped(head)}\n{table(rows, right=range(1, len(rows[0])))}"
 
 
 def _loss(nats: float) -> list[str]:

@@ -92,6 +92,8 @@ class Now:
     learning_rate: float
     rate: float
     """Losses (tokens, sequences: what the objective counts) per second."""
+    unit: str = "losses"
+    """What these are, in the plural: the objective's ``unit`` where it has one."""
     fraction: float
     """Share of the budget that is used up, from 0 to 1."""
     seconds: float

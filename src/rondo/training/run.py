@@ -195,6 +195,7 @@ class Run:
                     loss=loss.item(),
                     learning_rate=rate,
                     rate=self._count / (now - self._updated),
+                    unit=getattr(self.objective, "unit", "losses"),
                     fraction=fraction,
                     seconds=standing.seconds,
                     seconds_left=standing.seconds * (1 - fraction) / fraction if fraction else math.inf,

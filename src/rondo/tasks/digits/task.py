@@ -13,21 +13,23 @@ from torch.nn import functional as F
 
 from rondo.evaluation.baselines import logistic_regression, majority
 from rondo.evaluation.metrics import bootstrap_interval
-from rondo.models.folder import check_output_folder, prepare_output_folder
+from rondo.models.folder import check_output_folder
 from rondo.tasks.digits.data import DigitBatch, Digits, DigitSplit, ShuffledDigits, read_digits
 from rondo.tasks.digits.model import DigitModel, build_network
 from rondo.tasks.digits.options import DigitOptions
 from rondo.tasks.digits.report import DigitRun, write_report
 from rondo.tasks.options import to_sections
-from rondo.tasks.steps import save_with_result, training_result, with_budget
+from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
 from rondo.training.loop import train
-from rondo.training.protocols import Progress, Result
+from rondo.training.protocols import Progress, Result, SilentProgress
 
 DEFAULT_EPOCHS = 60
 
 
 class DigitLoss:
     """Cross-entropy of the class."""
+
+    unit = "images"
 
     def __call__(self, model: nn.Module, batch: DigitBatch, carried: None) -> Result:
         rows = batch.rows.to(next(model.parameters()).dtype)
@@ -61,13 +63,16 @@ def run_digits(
 ) -> DigitRun | None:
     """`train_digits` with everything that it made; None in processes other than the main one."""
     started = time.perf_counter()
+    progress = progress or SilentProgress()
     check_output_folder(out, resume=resume, overwrite=overwrite)
     training = with_budget(options.training, epochs=DEFAULT_EPOCHS)
     split = read_digits(options.data, seed=training.seed)
     source = ShuffledDigits(split.train, batch_size=training.batch_size, seed=training.seed)
     torch.manual_seed(training.seed)
     network, shape = build_network(options.model)
-    folder = prepare_output_folder(out, resume=resume, overwrite=overwrite)
+    folder = begin_folder(
+        out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress
+    )
     summary = train(
         network, source, DigitLoss(), lambda model: _watch(model, split.valid), training, folder, resume=resume,
         progress=progress,

@@ -21,6 +21,8 @@ WATCHED_POEMS = 2000
 class NextCharacter:
     """Cross-entropy of the next token of each poem; every poem begins without a past."""
 
+    unit = "tokens"
+
     def __call__(self, model: nn.Module, batch: PaddedBatch, carried: None) -> Result:
         output = model(batch.inputs)  # what stands behind a poem's end has no target
         loss = F.cross_entropy(

@@ -22,6 +22,8 @@ WATCH_TOKENS = 65_536
 class NextToken:
     """Cross-entropy of the next token, with the state carried from window to window."""
 
+    unit = "tokens"
+
     def __call__(self, model: nn.Module, batch: Batch, carried: StackState | None) -> Result:
         output = model(batch.inputs, carried)
         loss = F.cross_entropy(output.logits.flatten(0, 1), batch.targets.flatten(), reduction="sum")
