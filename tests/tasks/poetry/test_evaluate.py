@@ -24,6 +24,10 @@ MOUNTAIN_WALK = "遠上寒山石徑斜，白雲生處有人家。停車坐愛楓
         (STORK_TOWER[:12], False),
         (MOUNTAIN_WALK, False),
         ("", False),
+        (STORK_TOWER.replace("樓", "\U0002a6a5"), True),  # rare, but Han
+        (STORK_TOWER.replace("樓", "Z"), False),
+        ("abcde，fghij。klmno，pqrst。", False),
+        ("１２３４５，あいうえお。ㄅㄆㄇㄈㄉ，□□□□□。", False),
     ],
 )
 def test_format(text: str, right: bool) -> None:
@@ -42,6 +46,7 @@ def test_counts_by_hand() -> None:
     assert scores.rhyme_right == Share(2, 3)
     assert scores.tone_right == Share(2, 3)
     assert scores.all_right == Share(2, 4)
+    assert scores.undecided == Share(0, 4)
     assert scores.rhyme_right_regulated == Share(2, 2)
     assert scores.rhyme_right_old_style == Share(0, 1)
     assert scores.first_line_rhymes == Share(1, 2)
@@ -62,7 +67,7 @@ def test_faults_are_found() -> None:
         "白日依山盡，碧河入海流。欲窮千里目，更上一層樓。",  # 孤平
         "白日依山盡，黃河入海流。欲窮千里目，更上一層流。",  # the rhyme twice
         "白日依山樓，黃河入海流。欲窮千里目，更上一層樓。",  # the same, in the first line; 三平尾 again
-        "白日依山盡，黃河入海Z。欲窮千里目，更上一層樓。",  # outside the table
+        "白日依山盡，黃河入海\U0002a6a5。欲窮千里目，更上一層樓。",  # outside the table
     ]
     scores = evaluate_poems(PoemSet(faulty, [None] * 5))
     assert scores.format_right == Share(5, 5)
@@ -71,10 +76,32 @@ def test_faults_are_found() -> None:
     assert scores.lone_levels == Share(1, 5)
     assert scores.repeated_rhymes == Share(2, 5)
     assert scores.rhyme_right == Share(4, 4)
-    assert scores.all_right == Share(5, 5)
+    assert scores.all_right == Share(4, 4)
+    assert scores.undecided == Share(1, 5)
     assert scores.unknown_characters == Share(1, 100)
     assert scores.repeated_characters == Share(3, 100)
     assert scores.copied_lines.rate is None
+
+
+RARE = "\U0002a6a5"
+
+
+def test_what_cannot_be_told_is_not_right() -> None:
+    poems = [
+        f"{RARE * 5}，{RARE * 5}。{RARE * 5}，{RARE * 5}。",  # nothing is in the table
+        STORK_TOWER.replace("日", RARE),  # a position that decides the tones
+        STORK_TOWER.replace("日", RARE).replace("流", "水"),  # the rhyme is wrong in any case
+        STORK_TOWER.replace("白", RARE),  # decides nothing
+        "abcde，fghij。klmno，pqrst。",
+    ]
+    scores = evaluate_poems(PoemSet(poems, [None] * 5))
+    assert scores.format_right == Share(4, 5)
+    assert scores.rhyme_right == Share(2, 3)
+    assert scores.tone_right == Share(1, 1)
+    assert scores.all_right == Share(1, 3)
+    assert scores.undecided == Share(2, 5)
+    nothing = evaluate_poems(PoemSet(poems[:1], [None]))
+    assert (nothing.all_right.rate, nothing.undecided.rate) == (None, 1.0)
 
 
 def test_a_comparison_counts_distinct_over_the_same_length() -> None:
@@ -92,7 +119,7 @@ def test_the_table_has_a_row_for_each_measure_in_both_languages() -> None:
     comparison = compare({"a": PoemSet([STORK_TOWER], [WUJUE]), "b": PoemSet([RIVER_SNOW], [WUJUE])})
     assert comparison.columns == ["", "a", "b"]
     rows = {row[0]: row[1:] for row in comparison.rows()}
-    assert rows["rhyme right"] == ["100.0 %", "0.0 %"]
+    assert rows["rhyme right"] == ["100.0 % (1/1)", "0.0 % (0/1)"]
     assert rows["poems"] == ["1", "1"]
     assert rows["lines copied from the training part"] == ["-", "-"]
     assert [row[1:] for row in comparison.rows(language="zh")] == list(rows.values())

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from rondo.errors import UsageError
-from rondo.tasks.poetry.forms import COMMA, FIXED_FORMS, STOP, Form, split_lines
+from rondo.tasks.poetry.forms import COMMA, FIXED_FORMS, HAN, STOP, Form, split_lines
 from rondo.tasks.poetry.prosody import RhymeTest, ToneTest, rhyme_test, tone_test
 
 
@@ -28,26 +28,29 @@ class Share:
         return self.count / self.of if self.of else None
 
     def __str__(self) -> str:
-        return "-" if self.rate is None else f"{100 * self.rate:.1f} %"
+        return "-" if self.rate is None else f"{100 * self.rate:.1f} % ({self.count}/{self.of})"
 
 
 @dataclass(frozen=True)
 class PoemScores:
     """What was counted in a set of poems.
 
-    Rhyme and tones are tested where the format is right and the table has enough characters.
+    Rhyme and tones are tested where the format is right; where they hang on a character that the table
+    lacks, they are undecided, and the poem counts neither way.
     """
 
     poems: int
     """Poems in the set."""
     format_right: Share
-    """Number and width of lines and punctuation as the form asks."""
+    """Number and width of lines and punctuation as the form asks, and all in Chinese characters."""
     rhyme_right: Share
     """All even lines share a level-tone group in some reading."""
     tone_right: Share
     """Positions 2, 4 and 6 fit the pattern; these poems are regulated (近體), the others old-style."""
     all_right: Share
-    """Format, rhyme and tones, of all poems of the set; what the table cannot tell is not held against them."""
+    """Format, rhyme and tones, of the poems of which all three can be told."""
+    undecided: Share
+    """Poems that keep every rule that can be told, but of which the table cannot tell all; of the whole set."""
     rhyme_right_regulated: Share
     """Rhyme right, of the poems whose tones are right."""
     rhyme_right_old_style: Share
@@ -103,13 +106,15 @@ class _Verdict:
     tone: ToneTest
 
     @property
-    def all_right(self) -> bool:
-        return self.format_right and self.rhyme.right is not False and self.tone.right is not False
+    def all_right(self) -> bool | None:
+        """None where it hangs on characters that the table lacks."""
+        told = (self.format_right, self.rhyme.right, self.tone.right)
+        return False if False in told else None if None in told else True
 
 
 def has_format(text: str, form: Form) -> bool:
     """Whether the text is, mark for mark, a poem in this form."""
-    character = f"[^{COMMA}{STOP}\\s]"
+    character = f"[{HAN}]"
     couplet = f"{character}{{{form.width}}}{COMMA}{character}{{{form.width}}}{STOP}"
     return form.fixed and re.fullmatch(f"(?:{couplet}){{{form.lines // 2}}}", text) is not None
 
@@ -129,6 +134,7 @@ def evaluate_poems(
     tone_told = [verdict for verdict in shaped if verdict.tone.right is not None]
     regulated = [verdict for verdict in tone_told if verdict.tone.right]
     rhyming = [verdict for verdict in rhyme_told if verdict.rhyme.right]
+    judged = [verdict.all_right for verdict in verdicts]
     lines = [line for verdict in verdicts for line in verdict.lines]
     long_lines = [line for line in lines if len(line) >= 4]
     characters = sum(len(line) for line in lines)
@@ -138,7 +144,8 @@ def evaluate_poems(
         format_right=Share(len(shaped), len(verdicts)),
         rhyme_right=Share(len(rhyming), len(rhyme_told)),
         tone_right=Share(len(regulated), len(tone_told)),
-        all_right=Share(sum(verdict.all_right for verdict in verdicts), len(verdicts)),
+        all_right=Share(judged.count(True), len(judged) - judged.count(None)),
+        undecided=Share(judged.count(None), len(judged)),
         rhyme_right_regulated=_rhyme_share(regulated),
         rhyme_right_old_style=_rhyme_share([verdict for verdict in tone_told if not verdict.tone.right]),
         three_level_endings=Share(sum(bool(verdict.tone.three_level) for verdict in regulated), len(regulated)),
@@ -202,6 +209,7 @@ LABELS: dict[str, dict[str, str]] = {
         "rhyme_right": "rhyme right",
         "tone_right": "tone pattern right (regulated)",
         "all_right": "format, rhyme and tones right",
+        "undecided": "rhyme or tones undecided",
         "rhyme_right_regulated": "rhyme right, of the regulated",
         "rhyme_right_old_style": "rhyme right, of the old-style",
         "three_level_endings": "three level endings 三平尾",
@@ -220,6 +228,7 @@ LABELS: dict[str, dict[str, str]] = {
         "rhyme_right": "押韵正确",
         "tone_right": "平仄合律（近体）",
         "all_right": "格式、押韵、平仄皆正确",
+        "undecided": "押韵或平仄未能判定",
         "rhyme_right_regulated": "近体中押韵正确",
         "rhyme_right_old_style": "古体中押韵正确",
         "three_level_endings": "三平尾",

@@ -14,6 +14,9 @@ COMMA, STOP = "，", "。"
 # What may stand between lines, by the mark it is normalised to.
 COMMAS = "，,、；;：:"
 STOPS = "。.！!？?…"
+# Ideographs, the zero 〇 and the repetition mark 々.
+HAN = "〇々\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""What verse is written in, as the inside of a regular expression's brackets."""
 _LINE_ENDS = re.compile(f"[{re.escape(COMMAS + STOPS)}\\s]+")
 
 

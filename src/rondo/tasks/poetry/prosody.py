@@ -1,7 +1,7 @@
 """Tones and rhymes of classical Chinese verse, by the 106 groups of the Pingshui rhymes (平水韻).
 
-A character may have several readings; a test is passed when some reading passes it. A character
-that the table lacks counts neither for nor against, and whoever asks can count it.
+A character may have several readings; a test is passed when some reading passes it. Where a test hangs
+on a character that the table lacks, it is neither passed nor failed, and whoever asks can count these.
 
 The rules are those of recent-style verse (近體詩). Lines are given as plain strings of characters,
 without punctuation.
@@ -115,7 +115,7 @@ class RhymeTest:
     """Whether the even lines of a poem rhyme in the level tone."""
 
     right: bool | None
-    """All even lines share a level-tone group in some reading; None if fewer than two can be looked up."""
+    """All even lines share a level-tone group in some reading; None if those in the table do, but not all are."""
     groups: frozenset[int]
     """The groups they share."""
     first_line: bool
@@ -133,7 +133,8 @@ def rhyme_test(lines: Sequence[str]) -> RhymeTest:
         return RhymeTest(right=None, groups=frozenset(), first_line=False, unknown=unknown)
     shared = frozenset.intersection(*(table.level_groups(ending) for ending in known))
     first = shared & table.level_groups(lines[0][-1:])
-    return RhymeTest(right=bool(shared), groups=first or shared, first_line=bool(first), unknown=unknown)
+    right = False if not shared else None if unknown else True
+    return RhymeTest(right=right, groups=first or shared, first_line=bool(first), unknown=unknown)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class ToneTest:
     """How a poem's tones stand against the pattern of recent-style verse."""
 
     right: bool | None
-    """Whether positions 2, 4 (and 6) fit; None if lines are uneven or no such character is known."""
+    """Whether positions 2, 4 (and 6) fit; None if lines are uneven, or those in the table fit but not all are."""
     violations: tuple[tuple[int, int], ...]
     """(line, position), from 1, that break the pattern that fits best."""
     three_level: tuple[int, ...]
@@ -191,7 +192,7 @@ def tone_test(lines: Sequence[str]) -> ToneTest:
     ]
     violations = min(broken_by_opening, key=len)
     return ToneTest(
-        right=not violations if decisive else None,
+        right=False if violations else None if len(decisive) < len(lines) * (width // 2) else True,
         violations=violations,
         three_level=tuple(number for number, line in enumerate(tones, 1) if ends_in_three_levels(line)),
         lone_level=tuple(number for number, line in enumerate(tones, 1) if has_lone_level(line)),
