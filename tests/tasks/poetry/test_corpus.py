@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+import time
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,36 @@ def test_poems_that_share_half_their_lines_are_one_group() -> None:
             ["a", "a", "a", "q2"],  # a line said three times is one line: half of it
         ]
     ) == [0, 1, 0, 0, 4, 1, 0]
+
+
+def by_every_pair(poems: list[list[str]]) -> list[int]:
+    group = list(range(len(poems)))
+    for a, b in combinations(range(len(poems)), 2):
+        if 2 * len({*poems[a]} & {*poems[b]}) >= min(len({*poems[a]}), len({*poems[b]})):
+            low, high = sorted((group[a], group[b]))
+            group = [low if number == high else number for number in group]
+    return group
+
+
+@pytest.mark.parametrize("lines", [12, 60, 150])
+def test_the_groups_are_those_that_every_pair_gives(lines: int) -> None:
+    for seed in range(20):
+        numbers = random.Random(seed)
+        poems = [
+            [str(int(lines * numbers.random() ** 2)) for _ in range(numbers.choice([1, 2, 3, 4, 4, 5, 8]))]
+            for _ in range(40)
+        ]
+        found = group_by_lines(poems)
+        assert found == by_every_pair(poems)
+        assert lines == 12 or len(set(found)) > 1
+
+
+@pytest.mark.parametrize(("common", "own", "groups"), [(1, 3, 5000), (1, 1, 1), (2, 2, 1), (3, 5, 5000)])
+def test_a_line_that_thousands_share_costs_no_time(common: int, own: int, groups: int) -> None:
+    poems = [[f"c{k}" for k in range(common)] + [f"{i} {k}" for k in range(own)] for i in range(5000)]
+    began = time.process_time()
+    assert len(set(group_by_lines(poems))) == groups
+    assert time.process_time() - began < 1
 
 
 def test_the_same_poem_in_other_variants_is_a_duplicate() -> None:

@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path
 
 from rondo.errors import DataError, UsageError
@@ -180,14 +179,26 @@ def group_by_lines(poems: Sequence[Sequence[str]]) -> list[int]:
     for index, own in enumerate(lines):
         for line in own:
             holders[line].append(index)
-    shared: Counter[tuple[int, int]] = Counter()
-    for line in sorted(holders):
-        shared.update(combinations(holders[line], 2))
-    for (a, b), count in shared.items():
-        if 2 * count >= min(len(lines[a]), len(lines[b])):
-            # The smaller root wins, so that the numbers do not depend on the order of the pairs.
-            low, high = sorted((root(a), root(b)))
-            parent[high] = low
+    joined: set[str] = set()  # lines whose holders are all in one group already
+    for index, own in enumerate(lines):
+        needed = (len(own) + 1) // 2
+        # Whoever shares that many lines with this poem holds one of any len(own) - needed + 1 of its lines:
+        # the rarest will do, so a line that very many poems have is seldom followed.
+        rarest = sorted(own, key=lambda line: (len(holders[line]), line))[: len(own) - needed + 1]
+        met = {index}
+        for line in rarest:
+            if line in joined:
+                continue
+            for other in holders[line]:
+                if other in met or root(other) == root(index):
+                    continue
+                met.add(other)
+                if len(own & lines[other]) >= needed:
+                    # The smaller root wins, so that the numbers do not depend on the order of the pairs.
+                    low, high = sorted((root(index), root(other)))
+                    parent[high] = low
+            if all(root(other) == root(index) for other in holders[line]):
+                joined.add(line)
     return [root(index) for index in range(len(poems))]
 
 
