@@ -62,7 +62,7 @@ def test_the_folder_is_the_model_that_was_trained(models: dict[str, Path], text_
     assert result["valid_loss"] < math.log(model.tokenizer.size)
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "baseline.npz", "README.md", "report.html", "log.jsonl",
-        "checkpoint.safetensors", "tokenizer.json" if level == "pieces" else "vocabulary.json",
+        "checkpoint.safetensors", "training.json", "tokenizer.json" if level == "pieces" else "vocabulary.json",
     }  # fmt: skip
 
 
@@ -229,6 +229,50 @@ def test_a_training_that_was_interrupted_is_a_model_and_goes_on(
     train(text_file, tmp_path / "m", resume=True, **LONG)
 
     assert same(weights(tmp_path / "m"), weights(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"hidden": 14, "tied": False}, "--hidden was 12, is now 14; --tied was not given, is now off"),
+        ({"cell": "gru"}, "--cell was lstm, is now gru"),
+        ({"learned_state": True}, "--learned-state was off, is now on"),
+        ({"level": "words"}, "--level was characters, is now words"),
+    ],
+)
+def test_what_makes_another_network_is_refused_by_name_before_anything_is_fitted(
+    options: dict[str, Any], said: str, tmp_path: Path, text_file: Path, no_report: None
+) -> None:
+    train(text_file, tmp_path / "m")
+    before = {path: path.read_bytes() for path in (tmp_path / "m").iterdir()}
+    heard = Messages()
+    with pytest.raises(UsageError, match="cannot be resumed with other options: ") as refused:
+        rondo.train(
+            "text", text_file, out=tmp_path / "m", resume=True, progress=heard, **changed(SMALL, steps=9, **options)
+        )
+    assert said in str(refused.value)
+    assert not heard.said
+    assert {path: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
+
+
+def test_a_cell_whose_equations_have_changed_is_another_cell(tmp_path: Path, text_file: Path, no_report: None) -> None:
+    own = tmp_path / "cells.py"
+    own.write_text(OWN_CELL)
+    train(text_file, tmp_path / "m", cell=f"{own}:leaky")
+    own.write_text(OWN_CELL.replace("u * h + (1 - u)", "(1 - u) * h + u"))
+    with pytest.raises(UsageError, match="the equations of the cell 'leaky' are others now"):
+        train(text_file, tmp_path / "m", cell=f"{own}:leaky", resume=True, steps=9)
+    own.write_text(OWN_CELL)
+    assert train(text_file, tmp_path / "m", cell=f"{own}:leaky", resume=True, steps=9, layer_dropout=0.3)["steps"] == 9
+
+
+def test_resuming_where_nothing_was_begun_says_so(tmp_path: Path, text_file: Path, no_report: None) -> None:
+    heard = Messages()
+    rondo.train("text", text_file, out=tmp_path / "new", resume=True, progress=heard, **SMALL)
+    assert heard.said[0] == f"there is nothing to resume in {tmp_path / 'new'}: training begins"
+    heard = Messages()
+    rondo.train("text", text_file, out=tmp_path / "new", resume=True, progress=heard, **SMALL)
+    assert not any("nothing to resume" in message for message in heard.said)
 
 
 def test_the_carried_state_is_part_of_what_is_resumed(tmp_path: Path, text_file: Path, no_report: None) -> None:

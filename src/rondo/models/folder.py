@@ -3,6 +3,7 @@
     config.json         format, version of Rondo, task, sizes, the cell's graph, resolved options
     model.safetensors   the weights; config.json holds their SHA-256, so that damage and a mixture
                         of two models are noticed
+    training.json       the options and the cell of the training that was begun here
     README.md log.jsonl report.html, vocabulary files, checkpoint.safetensors
 
 Nothing in the folder is pickled and reading it runs no code from it.
@@ -29,6 +30,7 @@ CARD = "README.md"
 LOG = "log.jsonl"
 REPORT = "report.html"
 CHECKPOINT = "checkpoint.safetensors"
+TRAINING = "training.json"
 
 _DIGEST = "weights_sha256"
 
@@ -141,7 +143,7 @@ def prepare_output_folder(folder: Path | str, *, resume: bool = False, overwrite
         folder.mkdir(parents=True, exist_ok=True)
         storage.remove_temporaries(folder)
         if overwrite:
-            for name in (CHECKPOINT, CONFIG, WEIGHTS, CARD, REPORT, LOG):
+            for name in (CHECKPOINT, TRAINING, CONFIG, WEIGHTS, CARD, REPORT, LOG):
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise storage.write_error(folder, error) from error

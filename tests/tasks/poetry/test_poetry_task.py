@@ -92,7 +92,7 @@ def test_the_folder_is_the_model_and_the_result_its_score(
     assert result["corpus"]["poems"] == 161
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "baseline.npz", "README.md", "report.html", "log.jsonl",
-        "checkpoint.safetensors", "vocabulary.json", "training-lines.safetensors",
+        "checkpoint.safetensors", "training.json", "vocabulary.json", "training-lines.safetensors",
     }  # fmt: skip
 
 

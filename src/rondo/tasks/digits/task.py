@@ -70,9 +70,7 @@ def run_digits(
     source = ShuffledDigits(split.train, batch_size=training.batch_size, seed=training.seed)
     torch.manual_seed(training.seed)
     network, shape = build_network(options.model)
-    folder = begin_folder(
-        out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress
-    )
+    folder = begin_folder(out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress)
     summary = train(
         network, source, DigitLoss(), lambda model: _watch(model, split.valid), training, folder, resume=resume,
         progress=progress,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rondo.data.bucket import LengthBuckets
-from rondo.models.folder import check_output_folder, prepare_output_folder
+from rondo.models.folder import check_output_folder
 from rondo.models.language_model import LanguageModel, describe
 from rondo.tasks.language import fit_baseline, loss_result
 from rondo.tasks.options import to_sections
@@ -23,7 +23,7 @@ from rondo.tasks.poetry.options import PoetryOptions
 from rondo.tasks.poetry.parts import pieces_of, read_parts
 from rondo.tasks.poetry.report import write_report
 from rondo.tasks.poetry.vocabulary import PoemVocabulary
-from rondo.tasks.steps import save_with_result, training_result, with_budget
+from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
 from rondo.training.loop import train
 from rondo.training.protocols import Progress, SilentProgress
 
@@ -58,7 +58,7 @@ def train_poetry(
 
     torch.manual_seed(training.seed)
     network = LanguageModel(vocabulary.size, options.model)
-    folder = prepare_output_folder(out, resume=resume, overwrite=overwrite)
+    folder = begin_folder(out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress)
     learned = np.concatenate(poems)
     baseline = fit_baseline(
         learned, np.concatenate(valid), max_order=data.baseline_order, vocabulary_size=vocabulary.size,

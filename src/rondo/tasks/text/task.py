@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from rondo.data.streams import TokenStream
-from rondo.models.folder import check_output_folder, prepare_output_folder
+from rondo.models.folder import check_output_folder
 from rondo.models.language_model import LanguageModel, describe
 from rondo.tasks.language import fit_baseline, loss_result
 from rondo.tasks.options import to_sections
-from rondo.tasks.steps import save_with_result, training_result, with_budget
+from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
 from rondo.tasks.text.corpus import read_corpus, rows_that_fit, start_token
 from rondo.tasks.text.model import TextModel
 from rondo.tasks.text.objective import NextToken, WatchLoss
@@ -62,7 +62,7 @@ def run_text(
 
     torch.manual_seed(training.seed)
     network = LanguageModel(corpus.tokenizer.size, options.model)
-    folder = prepare_output_folder(out, resume=resume, overwrite=overwrite)
+    folder = begin_folder(out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress)
     baseline = fit_baseline(
         corpus.train, corpus.valid, max_order=options.data.baseline_order, vocabulary_size=corpus.tokenizer.size,
         progress=progress,
