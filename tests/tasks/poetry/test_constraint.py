@@ -220,6 +220,37 @@ def test_half_an_acrostic_begins_the_couplets() -> None:
     assert [line[0] for line in split_lines(text)[:3]] == list("春秋江")
 
 
+@pytest.mark.parametrize(
+    ("form", "acrostic", "note"),
+    [
+        ("五绝", "春夏", "2 characters, 五言絕句 has 4 lines: it begins lines 1, 3; a character for each couplet"),
+        ("五绝", "春夏秋", "3 characters, 五言絕句 has 4 lines: it begins lines 1, 2, 3; the other lines begin freely"),
+        ("五绝", "春夏秋冬", None),
+        ("五绝", "", None),
+    ],
+)
+def test_where_the_acrostic_stands_is_noted(form: str, acrostic: str, note: str | None) -> None:
+    notes = constrain(vocabulary(), PoemRequest(form=form, acrostic=acrostic)).notes
+    found = [said for said in notes if said.startswith("the acrostic")]
+    assert found == ([f"the acrostic has {note}"] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"acrostic": "ab，冬"}, "the acrostic 'ab，冬' holds 'a'"),
+        ({"acrostic": "春，冬"}, "the acrostic '春，冬' holds '，'"),
+        ({"prompt": "明a"}, "the prompt '明a' holds 'a'"),
+        ({"prompt": "明\udcff"}, "the prompt .* holds"),
+        ({"first_line": "白日依山1"}, "the first line .* holds '1'"),
+        ({"first_line": "白日、依山(盡"}, "the first line .* holds"),
+    ],
+)
+def test_what_is_not_chinese_is_refused(words: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        PoemRequest(form="五绝", **words)  # type: ignore[arg-type]
+
+
 def test_the_first_line_decides_tones_and_rhyme() -> None:
     texts = poems(PoemRequest(form="五绝", first_line="白日依山东"))
     assert all(text.startswith("白日依山東，") for text in texts)

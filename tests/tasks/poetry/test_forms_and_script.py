@@ -47,6 +47,14 @@ def test_an_unknown_form_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"), [("七言绝", "七言絕句"), ("五言律", "五言律詩"), ("七言絕", "七言絕句"), ("七絶詩", "七")]
+)
+def test_a_form_half_said_is_refused(name: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown verse form '{name}'; did you mean '{meant}"):
+        get_form(name)
+
+
+@pytest.mark.parametrize(
     ("widths", "form"),
     [
         ([5] * 4, WUJUE),

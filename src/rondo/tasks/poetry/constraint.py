@@ -27,6 +27,7 @@ from rondo.tasks.poetry.request import (
     PoemRequest,
     Rules,
     acrostic_characters,
+    acrostic_note,
     fixed_characters,
     opening_lines,
     rules_of,
@@ -67,7 +68,10 @@ def constrain(vocabulary: PoemVocabulary, request: PoemRequest, *, batch_size: i
     """The masks for a request: a `HeldPoems` where a form is held, else a `FreePoems`."""
     rules = rules_of(request)
     if rules.hold_form:
-        return HeldPoems(vocabulary, rules, fixed_characters(request, rules.form), batch_size=batch_size)
+        held = HeldPoems(vocabulary, rules, fixed_characters(request, rules.form), batch_size=batch_size)
+        if note := acrostic_note(request, rules.form):
+            held.notes.append(note)
+        return held
     return FreePoems(vocabulary, rules, request, batch_size=batch_size)
 
 

@@ -72,10 +72,10 @@ FORMS = (*FIXED_FORMS, OTHER)
 _NAMES: dict[str, Form] = {
     alias: form
     for form, aliases in (
-        (WUJUE, "五言絕句 五言絕 五絕 wujue wuyanjueju 5x4 4x5"),
-        (QIJUE, "七言絕句 七言絕 七絕 qijue qiyanjueju 7x4 4x7"),
-        (WULV, "五言律詩 五言律 五律 wulv wulü wulu wuyanlüshi wuyanlvshi 5x8 8x5"),
-        (QILV, "七言律詩 七言律 七律 qilv qilü qilu qiyanlüshi qiyanlvshi 7x8 8x7"),
+        (WUJUE, "五言絕句 五絕 wujue wuyanjueju 5x4 4x5"),
+        (QIJUE, "七言絕句 七絕 qijue qiyanjueju 7x4 4x7"),
+        (WULV, "五言律詩 五律 wulv wulü wulu wuyanlüshi wuyanlvshi 5x8 8x5"),
+        (QILV, "七言律詩 七律 qilv qilü qilu qiyanlüshi qiyanlvshi 7x8 8x7"),
         (OTHER, "other 其他 其它 雜"),
     )
     for alias in aliases.split()
@@ -88,7 +88,9 @@ def get_form(name: str) -> Form:
     form = _NAMES.get(key) or _NAMES.get(to_traditional(key)) or _NAMES.get(to_traditional(key, script="traditional"))
     if form is None:
         known = [known for form in FORMS for known in dict.fromkeys((form.name, form.short))]
-        raise UsageError(f"unknown verse form {name!r}{nearest(key, known)} (forms: {', '.join(known)})")
+        raise UsageError(
+            f"unknown verse form {name!r}{nearest(to_traditional(key), known)} (forms: {', '.join(known)})"
+        )
     return form
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rondo.errors import UsageError
-from rondo.tasks.poetry.forms import Form, get_form, split_lines
+from rondo.tasks.poetry.forms import HAN, Form, get_form, split_lines
 from rondo.tasks.poetry.script import to_traditional
 
 
@@ -15,7 +16,7 @@ class PoemRequest:
     """A poem to be written."""
 
     form: str = "七言絕句"
-    """Verse form: 五言絕句, 七言絕句, 五言律詩, 七言律詩 or other; also wujue, qijue, wulv, qilv, 五绝, 5x4 ..."""
+    """Verse form: 五言絕句, 七言絕句, 五言律詩, 七言律詩 or other; also wujue, qijue, wulv, qilv, 五绝, 5x4."""
     prompt: str = ""
     """First characters of the poem."""
     acrostic: str = ""
@@ -36,6 +37,20 @@ class PoemRequest:
     """Let a rhyme character stand twice in a poem."""
     no_repeats: bool = False
     """Avoid every repetition of a character in a poem."""
+
+    def __post_init__(self) -> None:
+        # Before anything else is done with them: the characters go into the poem as they are.
+        for name, words, marks in (
+            ("prompt", self.prompt, True),
+            ("first line", self.first_line, True),
+            ("acrostic", self.acrostic, False),
+        ):
+            for character in "".join(split_lines(words)) if marks else words.strip():
+                if not re.fullmatch(f"[{HAN}]", character):
+                    raise UsageError(
+                        f"the {name} {words!r} holds {character!r}: verse is written in Chinese characters"
+                        + (" and ，and 。between them" if marks else ", and an acrostic has nothing between them")
+                    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ def fixed_characters(request: PoemRequest, form: Form) -> Mapping[tuple[int, int
         raise UsageError(
             f"the acrostic {acrostic!r} has {len(acrostic)} characters, {form.name} has {form.lines} lines"
         )
-    step = 2 if 2 * len(acrostic) == form.lines else 1
+    step = acrostic_step(len(acrostic), form)
     for number, character in enumerate(acrostic):
         if fixed.setdefault((number * step, 0), character) != character:
             raise UsageError(
@@ -119,6 +134,22 @@ def fixed_characters(request: PoemRequest, form: Form) -> Mapping[tuple[int, int
                 "prompt and acrostic contradict each other"
             )
     return fixed
+
+
+def acrostic_step(count: int, form: Form) -> int:
+    """2 where there is a character for each couplet, else 1: for each line, as far as they go."""
+    return 2 if 2 * count == form.lines else 1
+
+
+def acrostic_note(request: PoemRequest, form: Form) -> str:
+    """Which lines begin with the acrostic, if not all do; else nothing."""
+    count = len(acrostic_characters(request))
+    if count in (0, form.lines):
+        return ""
+    step = acrostic_step(count, form)
+    lines = ", ".join(str(number) for number in range(1, form.lines + 1, step)[:count])
+    why = "a character for each couplet" if step == 2 else "the other lines begin freely"
+    return f"the acrostic has {count} characters, {form.name} has {form.lines} lines: it begins lines {lines}; {why}"
 
 
 def acrostic_characters(request: PoemRequest) -> str:
