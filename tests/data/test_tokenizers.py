@@ -282,6 +282,44 @@ def test_pieces_with_gaps_or_foreign_characters_are_refused(tmp_path: Path) -> N
             load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"continuing_subword_prefix": "x"},
+        {"end_of_word_suffix": "x"},
+        {"dropout": 0.5},
+        {"unk_token": "a"},
+        {"ignore_merges": True},
+        {"merges": [["a", "b"]]},
+        {"merges": ["a b"]},
+        {"merges": [["a", 3]]},
+        {"merges": 7},
+        {"vocab": []},
+        {"vocab": {"a": 0}},
+        {"vocab": {"a": True}},
+        {"new_in_the_library": 1},
+    ],
+    ids=str,
+)
+def test_pieces_reach_the_library_only_as_they_were_made(tmp_path: Path, change: dict[str, object]) -> None:
+    """It ends the whole process on some of these."""
+    PIECES.save(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    content["model"] |= change
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["added_tokens", "truncation", "padding", "post_processor", "normalizer", "decoder"])
+def test_pieces_with_further_stages_are_refused(tmp_path: Path, name: str) -> None:
+    PIECES.save(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content | {name: {"type": "Lowercase"}}))
+    with pytest.raises(ModelError, match=f"its {name} is"):
+        load_tokenizer(tmp_path)
+
+
 def test_missing_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(RondoError, match=r"vocabulary\.json"):
         load_tokenizer(tmp_path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import tokenizers
@@ -13,7 +14,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from rondo.data.protocol import Ids, StreamDecoder, cut_before_blank, whole_pieces
 from rondo.errors import DataError, ModelError, UsageError
-from rondo.storage import read_bytes, read_json, write_text
+from rondo.storage import read_json, write_text
 
 PIECES_FILE = "tokenizer.json"
 
@@ -44,9 +45,7 @@ class BytePairTokenizer:
         size = 8_000 if vocabulary_size is None else vocabulary_size
         if size <= 256:
             raise UsageError(f"a vocabulary of {size} pieces is too small: 256 are single bytes.")
-        inner = tokenizers.Tokenizer(models.BPE())
-        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        inner.decoder = decoders.ByteLevel()
+        inner = _byte_level(models.BPE())
         trainer = trainers.BpeTrainer(
             vocab_size=size, min_frequency=min_count, initial_alphabet=_byte_characters(), show_progress=False
         )
@@ -88,16 +87,51 @@ class BytePairTokenizer:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a file of the tokenizers library, if it is of the kind that `train` makes."""
-        content = read_json(path)
+        model = _checked(path, read_json(path))
+        merges = [(first, second) for first, second in model["merges"]]
         try:
-            sort = content["model"]["type"], content["pre_tokenizer"]["type"], content["normalizer"]
-            if sort != ("BPE", "ByteLevel", None):
-                raise ModelError(f"{path} is not a byte-level byte-pair tokenizer: {sort}.")
-            return cls(tokenizers.Tokenizer.from_str(read_bytes(path).decode("utf-8")))
-        except ModelError:
-            raise
+            # Made from the checked parts: nothing else of the file reaches the library, which can end the process.
+            return cls(_byte_level(models.BPE(model["vocab"], merges)))
         except Exception as error:  # the library raises bare exceptions
             raise ModelError(f"{path} is damaged: {error or type(error).__name__}.") from None
+
+
+def _byte_level(model: models.BPE) -> tokenizers.Tokenizer:
+    inner = tokenizers.Tokenizer(model)
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    return inner
+
+
+def _checked(path: Path, content: Any) -> dict[str, Any]:
+    """The model in a file of the tokenizers library, if all else is as `BytePairTokenizer.train` leaves it."""
+    expected = json.loads(_byte_level(models.BPE()).to_str())
+    own = {"vocab", "merges"}
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        raise ModelError(f"{path} is damaged: it holds no tokenizer.")
+    model: dict[str, Any] = content["model"]
+    for found, known in (({**content, "model": {}}, {**expected, "model": {}}), (model, expected["model"])):
+        for name in sorted((found.keys() | known.keys()) - own):
+            # What a field says when the library leaves it out is null or false.
+            if (found.get(name) or None) != (known.get(name) or None):
+                raise ModelError(
+                    f"{path} is not a byte-level byte-pair tokenizer of Rondo's: "
+                    f"its {name} is {str(found.get(name))[:80]}."
+                )
+    vocab, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocab, dict) or not isinstance(merges, list):
+        raise ModelError(f"{path} is damaged: it has no pieces.")
+    if any(type(number) is not int for number in vocab.values()) or {*vocab.values()} != {*range(len(vocab))}:
+        raise ModelError(f"{path} is damaged: the numbers of its pieces do not run from 0 on.")
+    characters = set(_byte_characters())
+    if not characters <= vocab.keys() or any(not piece or not characters.issuperset(piece) for piece in vocab):
+        raise ModelError(f"{path} is damaged: its pieces are not made of the 256 bytes.")
+    for merge in merges:
+        if not isinstance(merge, list) or [type(part) for part in merge] != [str, str]:
+            raise ModelError(f"{path} is damaged: {str(merge)[:80]} is not a pair of pieces.")
+        if not {merge[0], merge[1], merge[0] + merge[1]} <= vocab.keys():
+            raise ModelError(f"{path} is damaged: it joins pieces that it does not have: {str(merge)[:80]}.")
+    return model
 
 
 class _Pieces:
