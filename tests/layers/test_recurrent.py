@@ -267,6 +267,9 @@ def test_learned_state_gets_a_gradient_in_every_layer_and_direction() -> None:
         ({"hidden_size": 0}, "hidden_size"),
         ({"layers": 0}, "layers"),
         ({"zoneout": 1.0}, "zoneout is a probability"),
+        ({"input_dropout": "a"}, "input_dropout is a probability from 0 to below 1, not 'a'"),
+        ({"cell": None}, "not as None"),
+        ({"cell": len}, "mark the function with @cell"),
         ({"layer_dropout": -0.1}, "layer_dropout is a probability"),
         ({"cell": "min_gru", "recurrent_dropout": 0.1}, "no product with its state"),
         ({"cell": "min_gru", "weight_drop": 0.1}, "no product with its state"),
@@ -294,6 +297,13 @@ def test_options_that_make_no_sense(options: dict[str, Any], says: str) -> None:
         ({"lengths": [1, 6]}, "x has 5 steps"),
         ({"lengths": [-1, 5]}, "from -1 to 5"),
         ({"lengths": [1.0, 2.0]}, "whole numbers"),
+        ({"lengths": "abc"}, "lengths is a tensor or lists"),
+        ({"lengths": []}, r"expected \(2,\)"),
+        ({"reset": [[0, 1]]}, r"shape \(1, 2\); expected \(2, 5\)"),
+        ({"reset": [[0, 1], [0]]}, "reset is a tensor or lists"),
+        ({"x": [1]}, "x is a tensor, not list"),
+        ({"x": torch.zeros(2, 5, 3, dtype=torch.float64)}, "x has dtype torch.float64, the layer torch.float32"),
+        ({"x": torch.zeros(2, 5, 3, device="meta")}, "x is on meta"),
         ({"reset": torch.zeros(2, 4)}, r"expected \(2, 5\)"),
         ({"state": StackState({"h_l0": torch.zeros(3, 6)})}, "for 3 sequences, x has 2"),
         ({"state": StackState({"h_l1": torch.zeros(2, 6)})}, "has no h_l0"),
@@ -304,6 +314,27 @@ def test_bad_input(arguments: dict[str, Any], says: str) -> None:
     state = arguments.pop("state", None)
     with pytest.raises(UsageError, match=says):
         Recurrent("gru", 3, 6)(x, state, **arguments)
+
+
+def test_reset_marks_and_lengths_may_be_lists_also_of_nothing() -> None:
+    layer, x = make("gru"), random_x(B=2, T=3)
+    marks = [[False, False, True], [False, True, False]]
+    assert torch.equal(layer(x, reset=marks).sequence, layer(x, reset=torch.tensor(marks)).sequence)
+    assert not torch.equal(layer(x, reset=marks).sequence, layer(x).sequence)
+    for options in ({"lengths": []}, {"reset": []}, {"lengths": [], "reset": []}):
+        assert layer(x[:0], **options).sequence.shape == (0, 3, layer.output_size)
+
+
+def test_a_step_takes_one_step() -> None:
+    with pytest.raises(UsageError, match=r"step\(\) expects \(batch, 3\)"):
+        Recurrent("gru", 3, 6).step(torch.zeros(2, 5, 3))
+
+
+def test_explain_names_locked_dropout_that_locks_nothing() -> None:
+    without = "locked_dropout is about"
+    assert without in Recurrent("gru", 3, 6, locked_dropout=True).explain()
+    assert without not in Recurrent("gru", 3, 6, locked_dropout=True, input_dropout=0.1).explain()
+    assert without not in Recurrent("gru", 3, 6, layers=2, locked_dropout=True, layer_dropout=0.1).explain()
 
 
 def test_both_directions_cannot_be_stepped() -> None:

@@ -44,6 +44,9 @@ def get_cell(name: str | Cell, **options: Any) -> Cell:
     """
     if isinstance(name, Cell):
         found = name
+    elif not isinstance(name, str):
+        hint = "; mark the function with @cell" if callable(name) else ""
+        raise UsageError(f"a cell is given by its name, as 'file.py:name' or as a Cell, not as {name!r:.80}{hint}")
     elif ":" in name or name.endswith(".py"):
         found = _from_file(name)
     elif name in registry:

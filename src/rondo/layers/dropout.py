@@ -7,6 +7,7 @@ True where a value is kept. All draw from torch's global generator of the device
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from rondo.errors import UsageError
 
 def probability(name: str, p: float) -> float:
     """``p`` if it is a probability of dropping, else an error that names the option."""
-    if not 0.0 <= p < 1.0:
-        raise UsageError(f"{name} is a probability from 0 to below 1, not {p}")
+    if not isinstance(p, Real) or isinstance(p, bool) or not 0.0 <= p < 1.0:
+        raise UsageError(f"{name} is a probability from 0 to below 1, not {p!r}")
     return float(p)
 
 

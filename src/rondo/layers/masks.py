@@ -14,21 +14,34 @@ def checked_lengths(lengths: Tensor | Sequence[int] | None, B: int, T: int) -> T
     """``lengths`` as int64 (B,) on the CPU; from any device, any integer type, or a list."""
     if lengths is None:
         return None
-    given = torch.as_tensor(lengths)
+    given = as_tensor("lengths", lengths)
     if given.shape != (B,):
         raise UsageError(f"lengths has shape {tuple(given.shape)}; expected ({B},), one for each sequence")
+    if B == 0:
+        return torch.zeros(0, dtype=torch.int64)  # an empty list says nothing of its type
     if given.dtype.is_floating_point or given.dtype.is_complex or given.dtype == torch.bool:
         raise UsageError(f"lengths are whole numbers, not {given.dtype}")
     given = given.detach().to("cpu", torch.int64)
-    if B and (int(given.min()) < 0 or int(given.max()) > T):
+    if int(given.min()) < 0 or int(given.max()) > T:
         raise UsageError(f"lengths go from {int(given.min())} to {int(given.max())}; x has {T} steps")
     return given
 
 
-def checked_reset(reset: Tensor | None, B: int, T: int, device: torch.device) -> Tensor | None:
-    """``reset`` as bool (B, T) on ``device``."""
+def checked_reset(
+    reset: Tensor | Sequence[Sequence[bool]] | None, B: int, T: int, device: torch.device
+) -> Tensor | None:
+    """``reset`` as bool (B, T) on ``device``; from a tensor or lists."""
     if reset is None:
         return None
-    if reset.shape != (B, T):
-        raise UsageError(f"reset has shape {tuple(reset.shape)}; expected ({B}, {T}), one mark a step")
-    return reset.detach().to(device, torch.bool)
+    given = as_tensor("reset", reset)
+    if given.shape != (B, T) and not (B == 0 and given.numel() == 0):
+        raise UsageError(f"reset has shape {tuple(given.shape)}; expected ({B}, {T}), one mark a step")
+    return given.detach().to(device, torch.bool).reshape(B, T)
+
+
+def as_tensor(name: str, given: object) -> Tensor:
+    """A tensor, or numbers in lists as one; else an error that names the argument."""
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise UsageError(f"{name} is a tensor or lists of numbers, all of one length; not {given!r:.80}") from None

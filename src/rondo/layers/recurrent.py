@@ -83,7 +83,7 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.cell = get_cell(cell, **(cell_options or {})) if isinstance(cell, str) else cell
+        self.cell = get_cell(cell, **(cell_options or {})) if isinstance(cell, str) else get_cell(cell)
         if not isinstance(cell, str) and cell_options:
             raise UsageError("cell_options go with the name of a cell; a Cell has its options already")
         self.input_size = _positive("input_size", input_size)
@@ -147,7 +147,7 @@ class Recurrent(nn.Module):
         state: StackState | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
-        reset: Tensor | None = None,
+        reset: Tensor | Sequence[Sequence[bool]] | None = None,
     ) -> RecurrentOutput:
         """Run over x (B, T, input_size).
 
@@ -155,6 +155,7 @@ class Recurrent(nn.Module):
         ``lengths``  (B,): sequences end there, in any order, 0 allowed; what x holds beyond is not read
         ``reset``    (B, T) bool: at these steps a sequence starts anew, from this layer's initial state
         """
+        self._check_input(x)
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise UsageError(f"x has shape {tuple(x.shape)}; expected (batch, time, {self.input_size})")
         B, T, _ = x.shape
@@ -186,6 +187,9 @@ class Recurrent(nn.Module):
         drops = ("input_dropout", "layer_dropout", "recurrent_dropout", "zoneout", "weight_drop")
         if self.training and any(getattr(self, name) for name in drops):
             raise UsageError("step() draws no masks, which are for whole sequences; call .eval() first")
+        self._check_input(x)
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise UsageError(f"x has shape {tuple(x.shape)}; step() expects (batch, {self.input_size})")
         output = self.forward(x[:, None], state)
         return output.last, output.state
 
@@ -196,6 +200,10 @@ class Recurrent(nn.Module):
         lines = [heading, self._choose(lengths=lengths, reset=reset).explain()]
         if self.layer_dropout and self.layers == 1:
             lines.append("layer_dropout acts between layers: with one layer it changes nothing")
+        if self.locked_dropout and not self.input_dropout and not (self.layer_dropout and self.layers > 1):
+            lines.append(
+                "locked_dropout is about input_dropout and layer_dropout: without them it changes nothing here"
+            )
         return "\n".join(lines)
 
     def extra_repr(self) -> str:
@@ -239,8 +247,13 @@ class Recurrent(nn.Module):
         return State(**parts)
 
     def _states(self, state: StackState | None, batch_size: int) -> list[list[State]]:
-        if state is not None and state.batch_size != batch_size:
-            raise UsageError(f"the state is for {state.batch_size} sequences, x has {batch_size}")
+        if state is not None:
+            if not isinstance(state, StackState):
+                given = type(state).__name__
+                raise UsageError(f"a state is a StackState, as initial_state() and each call give it; not {given}")
+            like = self._parameter(self._stored[0].name, 0, 0)
+            widths = {part + suffix(*place): N for place in self._places() for part, N in self._widths.items()}
+            state.checked(widths, batch_size, dtype=None if _autocast(like) else like.dtype, device=like.device)
         return [
             [
                 self._initial(layer, d, batch_size) if state is None else state.layer(layer, d, self._parts)
@@ -248,6 +261,15 @@ class Recurrent(nn.Module):
             ]
             for layer in range(self.layers)
         ]
+
+    def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            raise UsageError(f"x is a tensor, not {type(x).__name__}")
+        like = self._parameter(self._stored[0].name, 0, 0)
+        if x.device != like.device:
+            raise UsageError(f"x is on {x.device}, the layer on {like.device}")
+        if x.dtype != like.dtype and not (_autocast(like) and x.is_floating_point()):
+            raise UsageError(f"x has dtype {x.dtype}, the layer {like.dtype}: convert one of them with .to()")
 
     def _extras(self, layer: int, direction: int, x: Tensor, *, reset: bool) -> Extras:
         B = x.shape[0]
@@ -278,6 +300,12 @@ class Recurrent(nn.Module):
             )
             self._choices[key] = choose(request, self.backend)
         return self._choices[key]
+
+
+def _autocast(like: Tensor) -> bool:
+    """Whether torch chooses types by itself at the moment: a state may then come back in another."""
+    kind = like.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _positive(name: str, value: int) -> int:

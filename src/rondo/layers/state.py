@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rondo.cells import State
 from rondo.errors import UsageError, nearest
+from rondo.layers.masks import as_tensor
 
 
 def suffix(layer: int, direction: int) -> str:
@@ -25,6 +26,11 @@ class StackState:
     """
 
     def __init__(self, parts: Mapping[str, Tensor]) -> None:
+        if not isinstance(parts, Mapping) or not parts:
+            raise UsageError(f"a state is made of named parts, such as h_l0; given: {parts!r:.80}")
+        for name, value in parts.items():
+            if not isinstance(value, Tensor):
+                raise UsageError(f"part '{name}' of a state is a tensor, not {type(value).__name__}")
         self._parts = dict(parts)
 
     @classmethod
@@ -46,6 +52,32 @@ class StackState:
         if missing:
             raise UsageError(f"the state has no {' and no '.join(missing)}; it has {', '.join(self._parts)}")
         return State(**{part: self._parts[part + end] for part in parts})
+
+    def checked(
+        self, widths: Mapping[str, int], batch_size: int, *, dtype: torch.dtype | None, device: torch.device
+    ) -> StackState:
+        """The same state if it is one for a stack whose parts have ``widths``; ``dtype`` None is any real one.
+
+        Nothing past this looks at shapes: torch's own layers would read beyond a state that is too wide.
+        """
+        has = f"; it has {', '.join(self._parts)}"
+        if missing := [name for name in widths if name not in self._parts]:
+            raise UsageError(f"the state has no {' and no '.join(missing)}, which this layer needs{has}")
+        if extra := [name for name in self._parts if name not in widths]:
+            raise UsageError(f"the state has {' and '.join(extra)}, this layer has no such part{has}")
+        for name, N in widths.items():
+            value = self._parts[name]
+            if value.dim() == 2 and value.shape[0] != batch_size:
+                raise UsageError(f"the state is for {value.shape[0]} sequences, x has {batch_size} (part '{name}')")
+            if value.shape != (batch_size, N):
+                expected = f"expected ({batch_size}, {N})"
+                raise UsageError(f"part '{name}' of the state has shape {tuple(value.shape)}; {expected}")
+            if value.dtype != dtype if dtype is not None else not value.is_floating_point():
+                expected = f"{dtype}, as the layer: state.to({dtype})" if dtype else "a real one"
+                raise UsageError(f"part '{name}' of the state has dtype {value.dtype}; expected {expected}")
+            if value.device != device:
+                raise UsageError(f"part '{name}' of the state is on {value.device}, the layer on {device}: state.to()")
+        return self
 
     @property
     def batch_size(self) -> int:
@@ -82,13 +114,19 @@ class StackState:
         """Rows of the batch: an index tensor, a list, a slice or a mask."""
         return self.map(lambda value: value[index])
 
-    def reset(self, mask: Tensor, initial: StackState | None = None) -> StackState:
+    def reset(self, mask: Tensor | Sequence[bool], initial: StackState | None = None) -> StackState:
         """The rows where ``mask`` (batch,) is True start anew, from zeros or from ``initial``.
 
         For a layer with a learned initial state pass ``layer.initial_state(batch_size)``.
         """
-        fresh = initial or self.map(torch.zeros_like)
-        column = mask.to(next(iter(self._parts.values())).device, torch.bool)[:, None]
+        marks = as_tensor("mask", mask)
+        if marks.shape != (self.batch_size,):
+            raise UsageError(f"mask has shape {tuple(marks.shape)}; expected ({self.batch_size},), one for a sequence")
+        fresh = self.map(torch.zeros_like) if initial is None else initial
+        for name, value in self._parts.items():
+            if name not in fresh.parts() or fresh[name].shape != value.shape:
+                raise UsageError(f"initial has no part '{name}' of shape {tuple(value.shape)}: {fresh!r}")
+        column = marks.to(next(iter(self._parts.values())).device, torch.bool)[:, None]
         return StackState({name: torch.where(column, fresh[name], self[name]) for name in self})
 
     def to(self, *args: Any, **kwargs: Any) -> StackState:
@@ -103,4 +141,8 @@ class StackState:
     @staticmethod
     def concatenate(states: Sequence[StackState]) -> StackState:
         """One batch out of several: sessions that are advanced together."""
+        if not states:
+            raise UsageError("there is no state to concatenate")
+        if len({tuple((name, value.shape[1:]) for name, value in state.parts().items()) for state in states}) > 1:
+            raise UsageError(f"states of different layers cannot be concatenated: {', '.join(map(repr, states))}")
         return StackState({name: torch.cat([state[name] for state in states]) for name in states[0]})
