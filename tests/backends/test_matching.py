@@ -175,3 +175,22 @@ def test_maximum_takes_its_operands_in_either_order() -> None:
 
     assert same_function(left, right)
     assert not same_function(left, other)
+
+
+def doubled(name: str, times: int) -> Cell:
+    def function(x, h):
+        a = tanh(affine("a", x, h))
+        for _ in range(times):
+            a = a + a
+        for _ in range(times):
+            a = a * a
+        return State(h=a)
+
+    return made(function, name)
+
+
+def test_sums_of_sums_cost_no_more_than_their_length() -> None:
+    """Written out, these have 2 to the power of 200 terms."""
+    assert same_function(doubled("one", 200), doubled("other", 200))
+    assert not same_function(doubled("one", 200), doubled("other", 199))
+    assert torch_layer(doubled("one", 200)) is None

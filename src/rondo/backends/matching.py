@@ -15,6 +15,8 @@ from rondo.ir.graph import Graph, Node
 
 _ANY_ORDER = ("add", "mul")
 _EITHER_SIDE = ("maximum", "minimum")
+_LONGEST = 64
+"""Sums and products of more terms are compared as they were written: ``a = a + a`` doubles them each time."""
 
 
 def same_function(one: Cell, other: Cell) -> bool:
@@ -43,11 +45,12 @@ def _results(cell: Cell, numbers: dict[Hashable, int]) -> list[int]:
     for node in graph.nodes:
         args = [of_node[arg] for arg in node.args]
         if node.op in _ANY_ORDER:
-            args = sorted(
-                term
+            parts = [
+                terms[arg] if graph.nodes[arg].op == node.op else (number,)
                 for arg, number in zip(node.args, args, strict=True)
-                for term in (terms[arg] if graph.nodes[arg].op == node.op else (number,))
-            )
+            ]
+            flat = sum(map(len, parts)) <= _LONGEST
+            args = sorted(term for part in parts for term in part) if flat else sorted(args)
         elif node.op in _EITHER_SIDE:
             args.sort()
         terms.append(tuple(args))
