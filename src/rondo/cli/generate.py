@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, options_of, parse
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json, print_text
+from rondo.cli.terminal import harmless
 from rondo.decoding import Sampling
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -109,7 +110,7 @@ def _stream(model: Any, given: dict[str, Any]) -> None:
     last = ""
     for piece in itertools.chain([prompt], pieces):
         if piece:
-            sys.stdout.write(piece)
+            sys.stdout.write(harmless(piece))
             sys.stdout.flush()
             last = piece[-1]
     if last != "\n":

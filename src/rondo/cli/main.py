@@ -15,6 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 import rondo
+from rondo.cli.terminal import harmless
 from rondo.errors import RondoError, UsageError, nearest
 
 INTERRUPTED = 130
@@ -92,6 +93,8 @@ def explained(error: Exception) -> tuple[str, int]:
         return f"{place}{error.strerror or error}", 1
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
         return "there is not enough memory for this; a smaller --batch-size or --hidden needs less", 1
+    if isinstance(error, ValueError) and str(error).startswith("embedded null "):
+        return "a path holds a NUL character, which no file or folder can have in its name", UsageError.exit_code
     said = " ".join(str(error).split())
     return (
         f"this is a bug in Rondo, not your fault: {type(error).__name__}: {said}\n"
@@ -156,7 +159,7 @@ def _complain(message: str, code: int, error: Exception | None = None) -> int:
     if error is not None and os.environ.get("RONDO_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
     with contextlib.suppress(OSError):  # nobody may be listening; the exit code still says it
-        sys.stderr.write(f"rondo: {message}\n")
+        sys.stderr.write(f"rondo: {harmless(message)}\n")
     return code
 
 

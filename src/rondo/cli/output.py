@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +13,20 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from rondo.cli.terminal import harmless
+
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on one line; numbers that JSON does not have become null."""
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    # JSON escapes the control characters below 0x20 by itself.
+    sys.stdout.write(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
 def print_text(text: str) -> None:
     """A text for people on standard output."""
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.write(harmless(text.rstrip("\n")) + "\n")
     sys.stdout.flush()
 
 
