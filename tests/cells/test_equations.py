@@ -231,3 +231,19 @@ def test_slstm_begins_without_a_history() -> None:
     expected = sigmoid(a["o"]) * np.tanh(a["g"])
     assert np.allclose(after.h.detach().numpy(), expected, rtol=1e-13)
     assert isinstance(after, State)
+
+
+def test_min_lstm_stays_a_number_where_both_gates_are_closed() -> None:
+    """Their ratio is exp(a_f - a_i) there, though each gate by itself is 0 in its type."""
+    run = make_run(get_cell("min_lstm"), seed=24, steps=1)
+    a_f = torch.tensor([-2000.0, -2000.0, -2001.0, 2000.0], dtype=torch.float64)
+    a_i = torch.tensor([-2000.0, -2001.0, -2000.0, 2000.0], dtype=torch.float64)
+    with torch.no_grad():
+        run.weights["weight_ih"][:8] = 0.0
+        run.weights["bias_ih"][:8] = torch.cat([a_f, a_i])
+    h = run.unrolled()[0].h
+    W, b = run.weights["weight_ih"][8:], run.weights["bias_ih"][8:]
+    f = torch.sigmoid(a_f - a_i)
+    assert torch.allclose(h, f * run.state.h + (1 - f) * (run.x[:, 0] @ W.T + b), rtol=1e-12)
+    gradients = torch.autograd.grad(h.sum(), [run.weights["weight_ih"], run.weights["bias_ih"]])
+    assert all(gradient.isfinite().all() for gradient in gradients)
