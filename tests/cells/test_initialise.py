@@ -186,6 +186,14 @@ def test_options_that_exclude_each_other_or_make_no_sense() -> None:
         initialised(CELLS["rnn"], forget_bias=1.0)
     with pytest.raises(UsageError, match="names no gate that keeps the state"):
         initialised(CELLS["indrnn"], chrono=10)
+    for wrong in (float("nan"), float("inf"), "a", True):
+        with pytest.raises(UsageError, match="forget_bias is a finite number"):
+            initialised(CELLS["lstm"], forget_bias=wrong)
+    for wrong in (20.5, "a", True):
+        with pytest.raises(UsageError, match="a whole number of at least 3"):
+            initialised(CELLS["lstm"], chrono=wrong)
+    with pytest.raises(UsageError, match="unknown initialisation '3'"):
+        initialised(CELLS["lstm"], scheme=3)
 
 
 def test_vectors_start_as_they_say() -> None:

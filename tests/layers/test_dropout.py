@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rondo.backends import BACKENDS
+from rondo.cells import Cell, State, affine, cell, exp, get_cell, registry, tanh
 from rondo.errors import UsageError
 from rondo.layers import Recurrent
 from rondo.layers.dropout import dropped
@@ -18,7 +19,16 @@ KINDS = ["input_dropout", "layer_dropout", "recurrent_dropout", "zoneout", "weig
 CELLS = ["lstm", "gru", "lstm_peephole"]
 
 
-def make(name: str = "lstm", hidden: int = 8, **options: Any) -> Recurrent:
+@cell
+def averaged(x, h, c, n):
+    """A running mean of what was written, with its weight n; exp of a product is not a scale that is kept."""
+    i = exp(tanh(affine("i", x, h)))
+    n = 0.5 * n + i
+    c = 0.5 * c + i * tanh(affine("g", x, h))
+    return State(h=c / n, c=c, n=n)
+
+
+def make(name: str | Cell = "lstm", hidden: int = 8, **options: Any) -> Recurrent:
     torch.manual_seed(0)
     layer = Recurrent(name, 4, hidden, layers=2, dtype=torch.float64, **options)
     with torch.no_grad():
@@ -101,16 +111,23 @@ def test_recurrent_dropout_has_one_mask_a_sequence_layer_and_direction(
 
 
 def test_zoneout_keeps_parts_at_each_step_by_its_probability(monkeypatch: pytest.MonkeyPatch, x: Tensor) -> None:
-    layer = make("slstm", hidden=200, zoneout=0.2)
+    layer = make(averaged, hidden=200, zoneout=0.2)
     first = seen(monkeypatch, lambda: layer(x))[0]["zoneout"]
-    assert set(first) == {"h", "c", "n", "m"}
+    assert set(first) == {"h", "c", "n"}
     assert first["h"].shape == (3, 6, 200)
     assert torch.equal(first["c"], first["n"])
-    assert torch.equal(first["c"], first["m"])
     assert not torch.equal(first["h"], first["c"])
     assert not torch.equal(first["h"][:, 0], first["h"][:, 1])
     assert first["h"].double().mean() == pytest.approx(0.2, abs=0.03)
-    assert seen(monkeypatch, lambda: layer.eval()(x))[0]["zoneout"] == dict.fromkeys("hcnm", 0.2)
+    assert seen(monkeypatch, lambda: layer.eval()(x))[0]["zoneout"] == dict.fromkeys("hcn", 0.2)
+
+
+def test_zoneout_is_refused_where_a_part_of_the_state_is_a_logarithmic_scale() -> None:
+    """A mean of sLSTM's states, part by part, is not a state of the same memory on a mean scale."""
+    for given in ("slstm", get_cell("slstm", heads=2), Cell.from_json(get_cell("slstm").to_json())):
+        with pytest.raises(UsageError, match="zoneout: not for cell 'slstm': m is a logarithmic scale"):
+            make(given, zoneout=0.1)
+    assert {name: found.log_scales for name, found in registry.items() if found.log_scales} == {"slstm": ("m",)}
 
 
 def test_weight_drop_drops_elements_of_the_recurrent_matrix_only(monkeypatch: pytest.MonkeyPatch, x: Tensor) -> None:

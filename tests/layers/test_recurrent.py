@@ -252,6 +252,15 @@ def test_without_bias_there_is_none() -> None:
     assert [name for name, _ in layer.named_parameters()] == ["weight_ih_l0", "weight_hh_l0"]
 
 
+@pytest.mark.parametrize("asked", [{"forget_bias": 5.0}, {"chrono": 10}])
+def test_the_bias_of_a_gate_without_one_is_refused_when_asked_for(asked: dict[str, Any]) -> None:
+    Recurrent("lstm", 3, 6, bias=False)  # the cell's own default, which has nothing to act on
+    with pytest.raises(UsageError, match=rf"{next(iter(asked))} sets .* biases are switched off"):
+        Recurrent("lstm", 3, 6, bias=False, **asked)
+    normalised = Recurrent("lstm_layer_norm", 3, 6, bias=False, forget_bias=5.0)  # its bias is a vector of its own
+    assert torch.equal(normalised.b_f_l0, torch.full((6,), 5.0))
+
+
 def test_learned_state_gets_a_gradient_in_every_layer_and_direction() -> None:
     layer = make("lstm", layers=2, bidirectional=True, learned_state=True)
     layer(random_x()).sequence.sum().backward()

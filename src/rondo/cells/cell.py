@@ -16,7 +16,7 @@ from rondo.cells.replay import replayed
 from rondo.cells.torch_algebra import TorchAlgebra
 from rondo.errors import CellError, UsageError, nearest
 from rondo.ir import Graph, Parameter, State, activate, trace
-from rondo.ir.passes import after_state
+from rondo.ir.passes import after_state, log_scales
 from rondo.ir.serialize import from_json, to_json
 
 Step = Callable[[Tensor, State], State]
@@ -67,6 +67,11 @@ class Cell:
         """Whether no product with a learned matrix waits for the state."""
         return not any(self.graph.nodes[index].op == "product" for index in after_state(self.graph))
 
+    @cached_property
+    def log_scales(self) -> tuple[str, ...]:
+        """State parts that are the logarithm of a scale of the others, as the stabiliser m of `slstm`."""
+        return tuple(part for part in log_scales(self.graph) if part != "h")
+
     def traced(self, *, bias: bool = True, recurrent_dropout: bool = False) -> Graph:
         """The graph without biases, or with a mask before each recurrent product."""
         return trace(
@@ -116,7 +121,8 @@ class Cell:
     ) -> None:
         """Fill ``weights`` in place; what is not given follows the cell's own `Initialisation`."""
         chosen = self.initialisation.replaced(scheme=scheme, forget_bias=forget_bias, chrono=chrono)
-        initialise.fill(self.name, self.parameters, weights, sizes, chosen, generator)
+        asked = "forget_bias" if forget_bias is not None else "chrono" if chrono is not None else None
+        initialise.fill(self.name, self.parameters, weights, sizes, chosen, generator, asked=asked)
 
     def to_json(self) -> dict[str, Any]:
         """What a saved model keeps of the cell: graph and initialisation, no code."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -27,6 +28,9 @@ from rondo.errors import UsageError, nearest
 from rondo.ir import Parameter
 
 SCHEMES = ("uniform", "orthogonal", "identity")
+
+_LARGEST = 10**9
+"""No bias or number of steps in a saved cell is larger."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ class Initialisation:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Initialisation:
         read = cls(**{name: data[name] for name in asdict(cls()) if name in data})
-        words = (read.scheme, read.keep or "", read.write or "")
-        if not all(isinstance(word, str) for word in words) or not isinstance(read.forget_bias or 0.0, float | int):
+        words = all(word is None or isinstance(word, str) for word in (read.keep, read.write))
+        bias, chrono = read.forget_bias, read.chrono
+        numbers = (bias is None or (type(bias) in (int, float) and abs(bias) <= _LARGEST)) and (
+            chrono is None or (type(chrono) is int and abs(chrono) <= _LARGEST)
+        )
+        if not (isinstance(read.scheme, str) and words and numbers):
             raise ValueError(f"{read} is not an initialisation")
         return read
 
@@ -70,10 +78,16 @@ def fill(
     sizes: Mapping[str, int],
     chosen: Initialisation,
     generator: Generator | None,
+    *,
+    asked: str | None = None,
 ) -> None:
-    """Fill the stored tensors of one layer in place. Biases may be absent."""
+    """Fill the stored tensors of one layer in place. Biases may be absent.
+
+    ``asked`` names the option if the user asked for a gate's bias: it is refused where there is none.
+    """
+    _check_numbers(chosen)
     if chosen.scheme not in SCHEMES:
-        raise UsageError(f"unknown initialisation '{chosen.scheme}'{nearest(chosen.scheme, SCHEMES)}")
+        raise UsageError(f"unknown initialisation '{chosen.scheme}'{nearest(str(chosen.scheme), SCHEMES)}")
     for parameter in parameters:
         if parameter.name not in weights:
             continue
@@ -90,7 +104,15 @@ def fill(
                 rows = tensor[parameter.block_rows(block, sizes)]
                 for head in rows.chunk(parameter.heads):
                     _matrix(cell, parameter, head, chosen.scheme, generator)
-    _gate_biases(cell, parameters, weights, sizes, chosen, generator)
+    _gate_biases(cell, parameters, weights, sizes, chosen, generator, insist=asked is not None)
+
+
+def _check_numbers(chosen: Initialisation) -> None:
+    bias, steps = chosen.forget_bias, chosen.chrono
+    if bias is not None and (not isinstance(bias, Real) or isinstance(bias, bool) or not math.isfinite(bias)):
+        raise UsageError(f"forget_bias is a finite number, not {bias!r}")
+    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 3):
+        raise UsageError(f"chrono = {steps!r}: give the longest dependency in steps, a whole number of at least 3")
 
 
 def _vector(tensor: Tensor, parameter: Parameter, generator: Generator | None) -> None:
@@ -122,6 +144,8 @@ def _gate_biases(
     sizes: Mapping[str, int],
     chosen: Initialisation,
     generator: Generator | None,
+    *,
+    insist: bool,
 ) -> None:
     if chosen.forget_bias is None and chosen.chrono is None:
         return
@@ -133,12 +157,12 @@ def _gate_biases(
     if not held:
         if any(p.kind == "bias" and p.name in weights for p in parameters):
             raise UsageError(f"{asked}: gate '{gate}' of cell '{cell}' has no bias to set")
+        if insist:
+            raise UsageError(f"{asked} sets the bias of gate '{gate}', which is not there: biases are switched off")
         return  # a layer without biases: the cell's own default has nothing to act on
     if chosen.chrono is None:
         value = torch.full_like(held[0], chosen.forget_bias or 0.0)
     else:
-        if chosen.chrono < 3:
-            raise UsageError(f"chrono = {chosen.chrono}: give the longest dependency in steps, at least 3")
         value = torch.empty_like(held[0]).uniform_(1.0, chosen.chrono - 1.0, generator=generator).log_()
     _set(held, sign * value)
     if chosen.chrono is not None and chosen.write is not None:

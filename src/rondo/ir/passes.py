@@ -30,6 +30,28 @@ def after_state(graph: Graph) -> set[int]:
     return found
 
 
+def log_scales(graph: Graph) -> tuple[str, ...]:
+    """Parts of the state that enter an ``exp`` as a summand: logarithms of a scale, such as a stabiliser.
+
+    The other parts have a meaning only together with them, so a mean over states, part by part, has none.
+    """
+    linear = ("add", "sub", "neg", "maximum", "minimum", "where")
+    found: set[int] = set()
+    seen: set[int] = set()
+    todo = [node.args[0] for node in graph.nodes if node.op == "exp"]
+    while todo:
+        index = todo.pop()
+        node = graph.nodes[index]
+        if index in seen:
+            continue
+        seen.add(index)
+        if node.op == "state":
+            found.add(index)
+        elif node.op in linear:
+            todo.extend(node.args[1:] if node.op == "where" else node.args)
+    return tuple(graph.nodes[index]["name"] for index in sorted(found))
+
+
 def simplify(graph: Graph) -> Graph:
     """Without nodes that no output needs. Leaves of the state and the input stay: they are the interface.
 

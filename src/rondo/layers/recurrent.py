@@ -49,7 +49,8 @@ class Recurrent(nn.Module):
     ``recurrent_dropout``  what enters the products with the state: one mask a sequence, the same at every
                            step and after a reset (Gal & Ghahramani 2016)
     ``zoneout``            each value of the state keeps its former value at a step with this probability;
-                           in evaluation the expectation is taken, so it acts there too (Krueger et al. 2016)
+                           in evaluation the expectation is taken, so it acts there too (Krueger et al. 2016);
+                           refused for a cell whose state has a logarithmic scale (slstm)
     ``weight_drop``        elements of the recurrent matrix, once a call (Merity et al. 2017)
 
     ``learned_state``      the initial state is a parameter for each layer, zeros at first
@@ -106,6 +107,10 @@ class Recurrent(nn.Module):
         for option in ("recurrent_dropout", "weight_drop"):
             if getattr(self, option) and not self.cell.has_recurrent_product:
                 raise UsageError(f"{option}: cell '{self.cell.name}' has no product with its state to drop from")
+        if self.zoneout and self.cell.log_scales:
+            scales = " and ".join(self.cell.log_scales)
+            why = f"{scales} is a logarithmic scale of the other parts of its state, whose mean has no meaning"
+            raise UsageError(f"zoneout: not for cell '{self.cell.name}': {why}")
         self._choices: dict[tuple[Any, ...], Choice] = {}
         self._initialise = partial(self.cell.initialise, scheme=init, forget_bias=forget_bias, chrono=chrono)
         for layer, direction in self._places():
