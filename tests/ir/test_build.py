@@ -35,6 +35,13 @@ def test_constants_are_folded(builder: Builder) -> None:
     assert value.node["value"] == 5.0
 
 
+@pytest.mark.parametrize(("op", "numbers"), [("sqrt", [-1.0]), ("log", [0.0]), ("exp", [1e4]), ("div", [1.0, 0.0])])
+@pytest.mark.filterwarnings("error")
+def test_constants_without_a_value_are_refused_in_one_voice(builder: Builder, op: str, numbers: list[float]) -> None:
+    with pytest.raises(CellError, match="a constant is a finite number"):
+        builder.apply(op, *map(builder.const, numbers))
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -94,6 +94,17 @@ def test_options_are_read_while_tracing() -> None:
     assert trace(cell, {"depth": 3}).parameter("weight_hh").blocks == ("h0", "h1", "h2")
 
 
+@pytest.mark.parametrize("heads", [0, -1, 2.0, True])
+def test_the_number_of_heads_is_refused_with_the_line(heads: object) -> None:
+    def cell(x, h):
+        a = project("h", x)
+        return State(h=a + recur("h", h, heads=heads))
+
+    line = cell.__code__.co_firstlineno + 2
+    with pytest.raises(CellError, match=rf"test_trace.py:{line}, cell 'cell': heads is a whole number of at least 1"):
+        trace(cell, {})
+
+
 def test_the_sizes_of_heads_must_divide() -> None:
     graph = trace(lambda x, h: State(h=project("h", x) + recur("h", h, heads=3)), {})
     assert graph.parameter("weight_hh").shape({"input": 2, "hidden": 6}) == (6, 2)

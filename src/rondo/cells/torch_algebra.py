@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -72,7 +73,8 @@ class TorchAlgebra:
         if op == "where" and not isinstance(args[0], Tensor):
             return args[1] if args[0] else args[2]
         if not any(isinstance(arg, Tensor) for arg in args):
-            return OPS[op].evaluate(*args).item()  # type: ignore[misc]  # as tracing folds constants
+            with np.errstate(all="ignore"):
+                return OPS[op].evaluate(*args).item()  # type: ignore[misc]  # as tracing folds constants
         like = next((arg for arg in args if isinstance(arg, Tensor) and arg.dtype != torch.bool), self._like)
         return TORCH[op](*(arg if isinstance(arg, Tensor) else self._tensor(arg, like) for arg in args))
 

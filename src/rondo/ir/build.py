@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from rondo.errors import CellError
 from rondo.ir.graph import Graph, Node, Parameter
 from rondo.ir.ops import OPS
@@ -64,7 +66,9 @@ class Builder:
             if decides and not is_comparison:
                 raise CellError("where() decides by a comparison, such as a > 0")
         if all(node.op == "const" for node in nodes) and OPS[op].kind == "elementwise":
-            return self.const(float(OPS[op].evaluate(*(node["value"] for node in nodes))))  # type: ignore[misc]
+            with np.errstate(all="ignore"):  # what is not finite is refused below, by name
+                folded = OPS[op].evaluate(*(node["value"] for node in nodes))  # type: ignore[misc]
+            return self.const(float(folded))
         if simpler := _simplified(op, values):
             return simpler
         if OPS[op].kind == "reduce":

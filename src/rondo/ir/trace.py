@@ -160,6 +160,8 @@ class TraceAlgebra:
     ) -> Symbol:
         if to not in WIDTHS[2:]:
             raise CellError(f"a product goes to 'hidden' or 'projection', not to {to!r}")
+        if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
+            raise CellError(f"heads is a whole number of at least 1, not {heads!r}")
         operand = self.builder.lift(_unwrapped(value))
         if not operand.node.batched or operand.node.width == "one":
             raise CellError(f"{matrix} '{block}' multiplies a value as wide as the input or the state")
