@@ -2,8 +2,10 @@
 
 Ba et al. 2016, "Layer Normalization" (arXiv 1607.06450), supplementary equations 27 to 29 (after
 Kiros et al.): the products with state and input are normalised apart; the reset acts after the
-recurrent product, as in `gru`. Each gate is normalised by itself over the hidden units. Where the
-paper's z = 1 writes, here it keeps h, as in `gru`.
+recurrent product, as in `gru`. This differs from the paper in one point: here each gate is
+normalised by itself over the hidden units, while the paper and its authors' program normalise the
+pre-activations of r and z together, with one mean and deviation over both, 2 H. Where the paper's
+z = 1 writes, here it keeps h, as in `gru`.
 """
 
 from rondo.cells.cell import cell

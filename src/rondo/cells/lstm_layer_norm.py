@@ -2,8 +2,10 @@
 
 Ba et al. 2016, "Layer Normalization" (arXiv 1607.06450), equations 20 to 22: the products with
 the state and with the input are normalised apart, each with a gain, and the cell state before the
-output. Each gate is normalised by itself over the hidden units, not the four together as in some
-implementations; the input and recurrent parts share one bias.
+output. This differs from the paper in one point: here each gate is normalised by itself over the
+hidden units (as in TensorFlow's LayerNormBasicLSTMCell), while the paper and its authors' program
+normalise the pre-activations of the four gates together, with one mean and deviation over all 4 H.
+The input and recurrent parts share one bias.
 """
 
 from rondo.cells.cell import cell
