@@ -43,7 +43,7 @@ format: $(VENV)/.installed-dev
 # One command installs everything, so that pip settles on one torch, the pinned one.
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing Rondo into $(VENV). The download of torch is large; this can take minutes."
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[poetry]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt

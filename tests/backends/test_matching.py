@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from rondo.backends.matching import same_function
@@ -194,3 +197,17 @@ def test_sums_of_sums_cost_no_more_than_their_length() -> None:
     assert same_function(doubled("one", 200), doubled("other", 200))
     assert not same_function(doubled("one", 200), doubled("other", 199))
     assert torch_layer(doubled("one", 200)) is None
+
+
+def test_torch_s_remark_on_projections_is_not_passed_on() -> None:
+    """In a process of its own: torch remarks it once a process."""
+    program = """
+import torch, warnings
+from rondo.layers import Recurrent
+warnings.simplefilter("error")
+layer = Recurrent("lstm_projected", 4, 8, projection_size=3, backend="vendor")
+layer(torch.randn(2, 5, 4))
+layer(torch.randn(2, 5, 4), lengths=torch.tensor([5, 3]))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,49 @@ def test_the_baseline_of_another_model_is_noticed(tmp_path: Path, models: dict[s
     shutil.copy(models["words"] / "vocabulary.json", tmp_path / "m" / "vocabulary.json")
     with pytest.raises(ModelError, match=r"do not belong to its config\.json"):
         rondo.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [("characters", "vocabulary.json"), ("pieces", "tokenizer.json"), ("characters", "baseline.npz")],
+)
+def test_a_part_that_is_missing_is_named(level: str, name: str, tmp_path: Path, models: dict[str, Path]) -> None:
+    shutil.copytree(models[level], tmp_path / "m")
+    (tmp_path / "m" / name).unlink()
+    with pytest.raises(ModelError, match=rf"m is not a complete model: {name} is missing$"):
+        rondo.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"characters"'])
+def test_what_is_no_vocabulary_is_called_so(content: str, tmp_path: Path, models: dict[str, Path]) -> None:
+    shutil.copytree(models["characters"], tmp_path / "m")
+    (tmp_path / "m" / "vocabulary.json").write_text(content)
+    with pytest.raises(ModelError, match=r"vocabulary\.json is not a vocabulary$"):
+        rondo.load(tmp_path / "m")
+
+
+WITHOUT_OPENCC = """
+import sys
+sys.modules["opencc"] = None
+import rondo, rondo.cli.main, rondo.tasks.registry
+print(rondo.load(sys.argv[1]).generate(length=5, seed=0)[0])
+import rondo.tasks.poetry.model
+try:
+    rondo.train("poetry", sys.argv[2], out="poet")
+except rondo.errors.RondoError as error:
+    print("said:", error)
+"""
+
+
+def test_without_opencc_all_but_verse_works(tmp_path: Path, models: dict[str, Path]) -> None:
+    (tmp_path / "poems.txt").write_text("白日依山盡，黃河入海流。欲窮千里目，更上一層樓。\n", encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_OPENCC, str(models["words"]), str(tmp_path / "poems.txt")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.endswith("said: classical verse needs OpenCC: pip install 'rondo[poetry]'\n")
+    assert not (tmp_path / "poet").exists()
 
 
 def test_a_device_that_is_not_there_leaves_the_older_model_alone(tmp_path: Path) -> None:

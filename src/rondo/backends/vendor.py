@@ -7,6 +7,7 @@ to torch's. What a cell is called plays no part.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -182,7 +183,7 @@ class _Run:
     bidirectional: bool
 
     def padded(self, x: Tensor, hidden: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        result = self.layer.function(x, self._state(hidden), *self._options(), True)
+        result = self._called(x, self._state(hidden), *self._options(), True)
         return result[0], list(result[1:])
 
     def packed(self, x: Tensor, hidden: list[Tensor], lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -198,12 +199,19 @@ class _Run:
         hidden = [part.index_select(1, order) for part in hidden]
         data, sizes = torch._VF._pack_padded_sequence(x.index_select(0, order[:n]), lengths[:n], True)
         running = [part[:, :n].contiguous() for part in hidden]
-        result = self.layer.function(data, sizes, self._state(running), *self._options())
+        result = self._called(data, sizes, self._state(running), *self._options())
         sequence, _ = torch._VF._pad_packed_sequence(result[0], sizes, True, 0.0, T)
         if n < B:
             sequence = torch.cat([sequence, sequence.new_zeros(B - n, T, sequence.shape[2])])
         ended = [torch.cat([new, part[:, n:]], 1) for new, part in zip(result[1:], hidden, strict=True)]
         return sequence.index_select(0, back), [part.index_select(1, back) for part in ended]
+
+    def _called(self, *arguments: Any) -> tuple[Tensor, ...]:
+        if self.layer.cell != "lstm_projected":
+            return self.layer.function(*arguments)
+        with warnings.catch_warnings():  # torch says which of its own ways it takes; the values are the same
+            warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+            return self.layer.function(*arguments)
 
     def _state(self, hidden: list[Tensor]) -> Any:
         return hidden if self.layer.mode == "LSTM" else hidden[0]

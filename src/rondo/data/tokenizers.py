@@ -14,6 +14,7 @@ from rondo.data.pieces import PIECES_FILE, BytePairTokenizer
 from rondo.data.protocol import Ids, StreamDecoder, Tokenizer, whole_pieces
 from rondo.data.vocabularies import VOCABULARY_FILE, CharacterTokenizer, WordTokenizer
 from rondo.errors import DataError, ModelError, UsageError, nearest
+from rondo.models.folder import part_of
 from rondo.storage import read_json, write_error
 
 __all__ = [
@@ -53,12 +54,14 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     (Path(folder) / other).unlink(missing_ok=True)
 
 
-def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer of a model's folder."""
+def load_tokenizer(folder: str | Path, *, kind: str | None = None) -> Tokenizer:
+    """The tokenizer of a model's folder; ``kind``, if it is known, is for the error where there is none."""
     path = Path(folder) / VOCABULARY_FILE
     if not path.exists() and (Path(folder) / PIECES_FILE).exists():
         return BytePairTokenizer.load(Path(folder) / PIECES_FILE)
-    content = read_json(path)
+    content = read_json(part_of(folder, PIECES_FILE if kind == BytePairTokenizer.kind else VOCABULARY_FILE))
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a vocabulary")
     try:
         if content["kind"] == CharacterTokenizer.kind:
             return CharacterTokenizer.from_json(content)

@@ -83,6 +83,14 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     return config
 
 
+def part_of(folder: Path | str, name: str) -> Path:
+    """The path of a further file that belongs to the model in ``folder``; it is an error if it is missing."""
+    path = Path(folder) / name
+    if not path.is_file():
+        raise ModelError(f"{folder} is not a complete model: {name} is missing")
+    return path
+
+
 def _require_complete(folder: Path) -> None:
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if not missing:

@@ -14,7 +14,7 @@ from rondo.errors import ModelError
 from rondo.evaluation.ngram import KneserNey, choose_order
 from rondo.inspect import Metric, Report, Score
 from rondo.inspect.plots import learning_curves
-from rondo.models.folder import save_model
+from rondo.models.folder import part_of, save_model
 from rondo.models.language_model import LanguageModel, rebuild
 from rondo.models.weights import load_weights
 from rondo.storage import is_main_process
@@ -52,7 +52,7 @@ def fit_baseline(
         return None
     choice = choose_order(train[-BASELINE_TOKENS:], valid, max_order=max_order, vocabulary_size=vocabulary_size)
     order = choice.model.order
-    progress.message(f"Kneser-Ney baseline of order {order}: {choice.losses[order]:.4f} nats a token")
+    progress.message(f"Kneser-Ney baseline: of the orders up to {max_order}, {order} is best on the validation part")
     return choice.model
 
 
@@ -131,7 +131,10 @@ def load_network(
     """The network and the baseline that `save_network` wrote."""
     network = rebuild(config, vocabulary_size)
     load_weights(network, tensors, folder)
-    baseline = KneserNey.load(folder / BASELINE) if (folder / BASELINE).exists() else None
+    result = config.get("result")
+    expected = isinstance(result, Mapping) and result.get("baseline") is not None
+    there = expected or (folder / BASELINE).exists()
+    baseline = KneserNey.load(part_of(folder, BASELINE)) if there else None
     if baseline is not None and baseline.vocabulary_size != vocabulary_size:
         raise ModelError(f"{folder / BASELINE} is of another model: its vocabulary is not this one's")
     return network.to(device), baseline

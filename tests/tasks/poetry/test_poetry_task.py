@@ -391,6 +391,9 @@ def test_who_asks_in_simplified_characters_is_answered_in_them(poet: PoetryModel
     assert asked(form="七言绝句") == asked(form="7x4", script="simplified") != traditional
     assert asked(form="七言絕句") == traditional == asked(form="七言绝句", script="traditional")
     assert asked(prompt="鸟").startswith("鸟")  # though the form's name, left as it is, is traditional
+    either = asked(acrostic="春山")  # characters of both scripts, and no form: simplified
+    assert either == asked(acrostic="春山", form="7x4") == asked(acrostic="春山", script="simplified")
+    assert asked(acrostic="春山", form="七言絕句") == asked(acrostic="春山", script="traditional") != either
     assert asked(prompt="鳥", form="七言绝句").startswith("鳥")
     assert asked(prompt="鸟", script="traditional").startswith("鳥")
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rondo.errors import ModelError
+from rondo.models.folder import part_of
 from rondo.storage import read_tensors, write_tensors
 from rondo.tasks.poetry.forms import split_lines
 from rondo.tasks.poetry.script import canonical, to_simplified
@@ -48,7 +49,7 @@ class LineMemory:
 
     @classmethod
     def load(cls, folder: str | Path) -> LineMemory:
-        path = Path(folder) / FILE_NAME
+        path = part_of(folder, FILE_NAME)
         tensors = read_tensors(path)
         if "hashes" not in tensors:
             raise ModelError(f"{path} is damaged: it has no 'hashes'")

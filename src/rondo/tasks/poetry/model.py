@@ -60,7 +60,7 @@ class PoetryModel:
 
     def generate(
         self,
-        form: str = "七言絕句",
+        form: str | None = None,
         *,
         samples: int = 1,
         prompt: str = "",
@@ -74,18 +74,20 @@ class PoetryModel:
         seed: int | None = None,
         **rules: Any,
     ) -> list[str]:
-        """Poems in a form, as one string each with ，and 。between the lines.
+        """Poems in a form (七言絕句 if none is given), as one string each with ，and 。between the lines.
 
         ``rules`` are the switches of `PoemRequest` (hold_form, rhyme, tone, strict, no_repeats ...);
         by default a fixed form is held to its form, rhyme and tones. ``script`` is ``simplified`` or
-        ``traditional``; by default that of the words given, or else of the form's name. `notes` says
-        afterwards what did not fit.
+        ``traditional``; by default that of the words given, or else of the form's name if one is given.
+        Where both scripts write these alike (春夏), it is simplified, and traditional where no words are
+        given. `notes` says afterwards what did not fit.
         """
         if samples < 1:
             raise UsageError(f"samples is at least 1, not {samples}")
-        asked = PoemRequest(form=form, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
+        named = {} if form is None else {"form": form}
+        asked = PoemRequest(**named, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
-        chosen = script or self._script_of(asked)
+        chosen = script or self._script_of(prompt + acrostic + first_line, form or "")
         return [to_script(poem, chosen) for poem in self._write(asked, samples, sampling, seed)]
 
     def sample_set(
@@ -188,9 +190,8 @@ class PoetryModel:
         return cls(network, vocabulary, LineMemory.load(folder), config, baseline=baseline)
 
     @staticmethod
-    def _script_of(asked: PoemRequest) -> str:
-        words = asked.prompt + asked.acrostic + asked.first_line
-        return script_of(words) or script_of(asked.form) or "traditional"
+    def _script_of(words: str, form: str) -> str:
+        return script_of(words) or script_of(form) or ("simplified" if words else "traditional")
 
     def _write(self, request: PoemRequest, samples: int, sampling: Sampling, seed: int | None) -> list[str]:
         generator = random_numbers(self.network.embedding.weight.device, seed)

@@ -10,16 +10,22 @@ from __future__ import annotations
 import functools
 import json
 from importlib import resources
+from typing import Any
 
-import opencc
+from rondo.errors import RondoError, UsageError, nearest
 
-from rondo.errors import UsageError, nearest
+try:
+    import opencc
+except ImportError:  # an extra: nothing but verse needs it
+    opencc = None
 
 SCRIPTS = ("traditional", "simplified")
 
 
 @functools.cache
-def _converter(name: str) -> opencc.OpenCC:
+def _converter(name: str) -> Any:
+    if opencc is None:
+        raise RondoError("classical verse needs OpenCC: pip install 'rondo[poetry]'")
     return opencc.OpenCC(name)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rondo.errors import ModelError, UsageError
+from rondo.models.folder import part_of
 from rondo.storage import read_json, write_json
 from rondo.tasks.poetry.corpus import Poem
 from rondo.tasks.poetry.forms import COMMA, FORMS, STOP, Form
@@ -118,7 +119,7 @@ class PoemVocabulary:
 
     @classmethod
     def load(cls, folder: str | Path) -> PoemVocabulary:
-        path = Path(folder) / FILE_NAME
+        path = part_of(folder, FILE_NAME)
         content = read_json(path)
         if (
             not isinstance(content, dict)
@@ -127,5 +128,5 @@ class PoemVocabulary:
             or not isinstance(content.get("characters"), str)
             or len({*content["characters"], COMMA, STOP}) != len(content["characters"]) + 2
         ):
-            raise ModelError(f"{path}: not a vocabulary of poems that this version can read")
+            raise ModelError(f"{path} is not a vocabulary of poems that this version can read")
         return cls(content["characters"])

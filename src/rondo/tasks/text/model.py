@@ -159,7 +159,9 @@ class TextModel:
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> TextModel:
         """The model in ``folder``; its cell comes from the saved graph, no other file is needed."""
         config, tensors = read_model(folder)
-        tokenizer = load_tokenizer(folder)
+        options = config.get("options")
+        data = options.get("data") if isinstance(options, Mapping) else None
+        tokenizer = load_tokenizer(folder, kind=data.get("level") if isinstance(data, Mapping) else None)
         network, baseline = load_network(Path(folder), config, tensors, tokenizer.size, device)
         start = config.get("start_token")
         if not isinstance(start, int) or not 0 <= start < tokenizer.size:
