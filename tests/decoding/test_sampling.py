@@ -155,6 +155,7 @@ def test_an_option_out_of_range_is_named(option: str, value: float) -> None:
         next(sample(lambda t, s: (LOGITS, s), LOGITS, None, Sampling(**{option: value})))
 
 
-def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(UsageError, match="seed is 0 or more, not -1"):
-        random_numbers(torch.device("cpu"), -1)
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_that_torch_does_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(UsageError, match=f"seed is from 0 to 18446744073709551615, not {seed}"):
+        random_numbers(torch.device("cpu"), seed)

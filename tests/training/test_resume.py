@@ -278,6 +278,47 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage, message):
         run(tmp_path, steps=5, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *[(("standing", "step"), value) for value in ("x", -3, 2.0, True, 10**400)],
+        *[(("standing", "best"), value) for value in (None, [], {"valid_loss": "a"})],
+        (("standing", "metrics"), 3),
+        (("standing", "seconds"), -1.0),
+        (("standing", "seconds"), None),
+        (("standing", "estimated_steps"), "9"),
+        (("standing", "log_length"), -5),
+        (("standing", "logged_step"), 10**9),
+        (("standing", "evaluated_step"), 10**9),
+        (("standing", "plateau_scale"), float("nan")),
+        (("standing",), 3),
+        (("options",), []),
+        (("options", "minutes"), "soon"),
+        (("identity",), [1]),
+        (("threads",), None),
+        (("format",), "1"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_says_what_cannot_be_is_refused(tmp_path, place, value):
+    run(tmp_path, steps=3)
+    path = tmp_path / "checkpoint.safetensors"
+    head = inner = json.loads(storage.read_metadata(path)["training"])
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    storage.write_tensors(path, storage.read_tensors(path), {"training": json.dumps(head)})
+    with pytest.raises(ModelError, match=r"checkpoint\.safetensors is damaged"):
+        run(tmp_path, steps=5, resume=True)
+
+
+@pytest.mark.parametrize("seed", [2**63, 1180591620717411303424, 10**400])
+def test_seeds_have_64_bits(seed):
+    with pytest.raises(UsageError, match="--seed must be from 0 to 9223372036854775807"):
+        TrainingOptions(seed=seed)
+    assert TrainingOptions(seed=2**63 - 1).seed
+
+
 def test_a_full_disk_loses_only_the_steps_since_the_last_checkpoint(tmp_path, monkeypatch):
     real, disk = os.fsync, {"full": False}
 

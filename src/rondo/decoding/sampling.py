@@ -138,8 +138,8 @@ def random_numbers(device: torch.device, seed: int | None) -> torch.Generator:
     generator = torch.Generator(device)
     if seed is None:
         generator.seed()
-    elif seed < 0:
-        raise UsageError(f"seed is 0 or more, not {seed}")
+    elif not 0 <= seed < 2**64:
+        raise UsageError(f"seed is from 0 to {2**64 - 1}, not {seed}")
     else:
         generator.manual_seed(seed)
     return generator

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,10 @@ from rondo.training.optimisers import WeightAverage
 from rondo.training.options import TrainingOptions
 
 FORMAT = 1
+
+_MOST = 2**53
+"""No count in a checkpoint is larger."""
+_ANY_NUMBER = ("loss_sum", "norm_sum")
 
 
 @dataclass
@@ -117,9 +122,39 @@ def read(folder: Path) -> Checkpoint | None:
             raise ModelError(f"{path} was made by a newer version, Rondo {head['rondo']}; this is {rondo.__version__}")
         standing = Standing(**head["standing"])
         options, identity, threads = head["options"], head["identity"], head["threads"]
-    except (KeyError, TypeError, ValueError) as error:
+        _check(standing, options, identity, threads)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: it does not say where training stood ({error})") from error
     return Checkpoint(path, standing, options, identity, threads, storage.read_tensors(path))
+
+
+def _check(standing: Standing, options: Any, identity: Any, threads: Any) -> None:
+    """Raise ValueError for what no training writes."""
+    for entry in dataclasses.fields(Standing):
+        value, sort = getattr(standing, entry.name), entry.type
+        if sort == "dict[str, float]":
+            right = isinstance(value, dict) and all(_is_number(number) for number in value.values())
+        elif sort == "float":
+            right = _is_number(value) and (entry.name in _ANY_NUMBER or 0 <= value < math.inf)
+        else:
+            lowest = -1 if entry.name == "evaluated_step" else 0
+            right = (type(value) is int and lowest <= value <= _MOST) or (value is None and sort == "int | None")
+        if not right:
+            raise ValueError(f"{entry.name} is {str(value)[:80]}")
+    if max(standing.logged_step, standing.evaluated_step) > standing.step:
+        raise ValueError(f"what was done at step {standing.step} is said to be from a later one")
+    for name, value in (("options", options), ("identity", identity)):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is {str(value)[:80]}")
+    minutes = options.get("minutes")
+    if minutes is not None and not (_is_number(minutes) and 0 < minutes < math.inf):
+        raise ValueError(f"minutes is {str(minutes)[:80]}")
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"threads is {str(threads)[:80]}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and (type(value) is float or abs(value) <= _MOST)
 
 
 def remove(folder: Path | str) -> None:

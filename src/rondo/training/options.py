@@ -172,10 +172,19 @@ def _check_ranges(options: TrainingOptions) -> None:
     for names, holds, words in rules:
         for name in names:
             value = getattr(options, name)
-            if value is not None and not (math.isfinite(value) and holds(value)):
+            if value is not None and not (_is_finite(value) and holds(value)):
                 raise UsageError(f"{_flag(name)} must be {words}, not {value}")
+    if options.seed >= 2**63:
+        raise UsageError(f"--seed must be from 0 to {2**63 - 1}, not {options.seed}")
     if options.betas is not None and not all(0 <= beta < 1 for beta in options.betas):
         raise UsageError(f"--betas must be at least 0 and below 1, not {options.betas}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return True
 
 
 _BELONGS_TO = {

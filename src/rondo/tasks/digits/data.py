@@ -54,9 +54,11 @@ def read_digits(options: DigitData, *, seed: int) -> DigitSplit:
     bunch = load_digits()
     images, digits = bunch.images.astype(np.float32) / 16.0, bunch.target.astype(np.int64)
     rest, test = train_test_split(
-        np.arange(len(digits)), test_size=options.test_fraction, stratify=digits, random_state=seed
+        np.arange(len(digits)), test_size=options.test_fraction, stratify=digits, random_state=seed % 2**32
     )
-    train, valid = train_test_split(rest, test_size=options.valid_fraction, stratify=digits[rest], random_state=seed)
+    train, valid = train_test_split(
+        rest, test_size=options.valid_fraction, stratify=digits[rest], random_state=seed % 2**32
+    )
     return DigitSplit(*(Digits(torch.as_tensor(images[i]), torch.as_tensor(digits[i])) for i in (train, valid, test)))
 
 
