@@ -155,6 +155,8 @@ def read_json(path: Path | str) -> Any:
         raise ModelError(f"{path} is damaged: line {error.lineno}: {error.msg}") from error
     except RecursionError as error:
         raise ModelError(f"{path} is damaged: nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ModelError(f"{path} is damaged: {str(error).partition(';')[0]}") from error
 
 
 def read_tensors(path: Path | str) -> dict[str, Tensor]:
@@ -182,7 +184,7 @@ def parse_tensors(path: Path | str, data: bytes) -> dict[str, Tensor]:
     _refuse_pickle(Path(path), data[:16])
     try:
         loaded = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise ModelError(f"{path} is damaged: not a whole safetensors file ({error})") from error
     # Copies are aligned by torch's allocator: results must not depend on where a tensor stood in a file.
     return {name: tensor.clone() for name, tensor in loaded.items()}
@@ -223,7 +225,7 @@ def read_json_lines(path: Path | str) -> Iterable[dict[str, Any]]:
             continue
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 return
             raise ModelError(f"{path} is damaged: line {number} is not JSON") from error

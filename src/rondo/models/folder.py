@@ -70,7 +70,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     _require_complete(folder)
     path = folder / CONFIG
     config = storage.read_json(path)
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int) or "rondo" not in config:
+    if not isinstance(config, dict) or type(config.get("format")) is not int or "rondo" not in config:
         raise ModelError(f"{path} is not the configuration of a Rondo model: it has no 'format' and 'rondo'")
     if config["format"] > FORMAT:
         raise ModelError(
@@ -78,6 +78,8 @@ def read_config(folder: Path | str) -> dict[str, Any]:
             f"{rondo.__version__}, which reads formats up to {FORMAT}. Install a newer version: "
             "pip install --upgrade rondo"
         )
+    if not isinstance(config.get("task", ""), str):
+        raise ModelError(f"{path} is damaged: it holds a model for task {str(config['task'])[:80]}")
     if config["format"] < 1:
         raise ModelError(f"{path} is damaged: format {config['format']} does not exist")
     return config

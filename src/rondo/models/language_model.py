@@ -147,11 +147,14 @@ def describe(network: LanguageModel, options: LanguageModelOptions) -> dict[str,
     }
 
 
-def rebuild(config: Mapping[str, Any], vocabulary_size: int) -> LanguageModel:
-    """The network that a model's configuration describes, its cell built from the saved graph."""
+def rebuild(config: Mapping[str, Any], vocabulary_size: int, at_most: int | None = None) -> LanguageModel:
+    """The network that a model's configuration describes, its cell built from the saved graph.
+
+    ``at_most`` as in `RecurrentOptions.saved`.
+    """
     try:
         shape = config["network"]
-        options = LanguageModelOptions(**shape["options"])
+        options = LanguageModelOptions.saved(shape["options"], at_most)
         return LanguageModel(vocabulary_size, options, cell=Cell.from_json(shape["cell"]))
-    except (KeyError, TypeError, ValueError, RuntimeError, RondoError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
         raise ModelError(f"config.json does not describe a language model: {type(error).__name__}: {error}") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from rondo.cells import Cell
-from rondo.errors import UsageError
+from rondo.errors import ModelError, UsageError
 from rondo.layers import Recurrent
 
 
@@ -49,6 +51,22 @@ class RecurrentOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} is at least 1, not {value}")
+
+    @classmethod
+    def saved(cls, options: Mapping[str, Any], at_most: int | None) -> Self:
+        """The options in a configuration. With ``at_most``, the most layers there can be, they are for a trial on
+        torch's meta device.
+        """
+        read = cls(**options)
+        for name in ("layers", "hidden", "projection", "embedding"):
+            value = getattr(read, name, None)
+            if value is not None and type(value) is not int:
+                raise ModelError(f"{name} is a whole number, not {str(value)[:80]}")
+        if at_most is None:
+            return read
+        if read.layers > at_most:
+            raise ModelError(f"{read.layers} layers, and weights of fewer")
+        return replace(read, backend="reference")  # runs anywhere
 
     def build(self, input_size: int, *, cell: Cell | None = None, bidirectional: bool = False) -> Recurrent:
         """The stack; ``cell`` stands in for the name when a saved model brings its own."""

@@ -14,9 +14,9 @@ from rondo.errors import ModelError
 from rondo.evaluation.ngram import KneserNey, choose_order
 from rondo.inspect import Metric, Report, Score
 from rondo.inspect.plots import learning_curves
+from rondo.models import weights
 from rondo.models.folder import part_of, save_model
 from rondo.models.language_model import LanguageModel, rebuild
-from rondo.models.weights import load_weights
 from rondo.storage import is_main_process
 from rondo.training.protocols import Progress, TrainingSummary
 
@@ -77,6 +77,13 @@ def loss_result(
     return result
 
 
+def sound(nats: float) -> float:
+    """A loss that can be: that of weights which are damaged overflows."""
+    if not abs(nats) < 700:  # not a number, or beyond what exp can take
+        raise ModelError(f"the model cannot be scored: its loss is {nats} nats a token; its weights are not sound")
+    return nats
+
+
 def loss_metric(unit: str) -> Metric:
     """Validation loss, in nats a token."""
     return Metric("validation loss", "lower", f"nats per {unit}", digits=4)
@@ -129,8 +136,7 @@ def load_network(
     device: str | torch.device,
 ) -> tuple[LanguageModel, KneserNey | None]:
     """The network and the baseline that `save_network` wrote."""
-    network = rebuild(config, vocabulary_size)
-    load_weights(network, tensors, folder)
+    network = weights.load_network(lambda at_most: rebuild(config, vocabulary_size, at_most), tensors, folder)
     result = config.get("result")
     expected = isinstance(result, Mapping) and result.get("baseline") is not None
     there = expected or (folder / BASELINE).exists()

@@ -8,10 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rondo.errors import ModelError, UsageError, nearest
+import torch
+
+from rondo.errors import ModelError, RondoError, UsageError, nearest
 from rondo.models.folder import read_config
 from rondo.tasks.options import from_flat
 from rondo.training.protocols import Progress
+
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError)
+"""What reading a folder may raise whose files say something that no model of Rondo's does."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,22 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
     if not isinstance(name, str) or name not in TASKS:
         raise ModelError(f"{folder} holds a model for task {name!r}{nearest(str(name), TASKS)}")
     try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from error
+    try:
         return TASKS[name].load(folder, device=device)
     except ModelError as error:
         if not str(error).startswith("config.json"):
             raise
         raise ModelError(f"{Path(folder)}/{error}") from error
+    except torch.OutOfMemoryError:
+        raise
+    except (RondoError, *_DAMAGE) as error:
+        what = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+        raise ModelError(
+            f"{Path(folder)} is damaged: it does not hold a {name} model that can be read ({what})"
+        ) from error
 
 
 def _named(place: str) -> Any:

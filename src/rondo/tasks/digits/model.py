@@ -14,7 +14,7 @@ from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.classifier import SequenceClassifier
 from rondo.models.folder import read_model, save_model
 from rondo.models.options import RecurrentOptions
-from rondo.models.weights import count_parameters, load_weights
+from rondo.models.weights import count_parameters, load_network
 from rondo.tasks.digits.data import CLASSES, ROW_LENGTH, read_digits
 from rondo.tasks.digits.options import DigitData, DigitNetwork
 
@@ -65,8 +65,7 @@ class DigitModel:
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> DigitModel:
         """The model in ``folder``; its cell comes from the saved graph."""
         config, tensors = read_model(folder)
-        network = network_from(config)
-        load_weights(network, tensors, Path(folder))
+        network = load_network(lambda at_most: network_from(config, at_most), tensors, Path(folder))
         return cls(network.to(device), config)
 
 
@@ -81,16 +80,16 @@ def build_network(options: DigitNetwork) -> tuple[SequenceClassifier, dict[str, 
     return network, {**shape, "cell": network.recurrent.cell.to_json()}
 
 
-def network_from(config: Mapping[str, Any]) -> SequenceClassifier:
+def network_from(config: Mapping[str, Any], at_most: int | None = None) -> SequenceClassifier:
     """The network that a model's configuration describes."""
     try:
-        return _network(config["network"], cell=Cell.from_json(config["network"]["cell"]))
-    except (KeyError, TypeError, ValueError, RuntimeError, RondoError) as error:
+        return _network(config["network"], cell=Cell.from_json(config["network"]["cell"]), at_most=at_most)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
         raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None
 
 
-def _network(shape: Mapping[str, Any], *, cell: Cell | None = None) -> SequenceClassifier:
+def _network(shape: Mapping[str, Any], *, cell: Cell | None = None, at_most: int | None = None) -> SequenceClassifier:
     return SequenceClassifier(
-        ROW_LENGTH, CLASSES, RecurrentOptions(**shape["recurrent"]), bidirectional=shape["bidirectional"],
+        ROW_LENGTH, CLASSES, RecurrentOptions.saved(shape["recurrent"], at_most), bidirectional=shape["bidirectional"],
         output_dropout=shape["output_dropout"], cell=cell,
     )  # fmt: skip

@@ -51,9 +51,10 @@ class LineMemory:
     def load(cls, folder: str | Path) -> LineMemory:
         path = part_of(folder, FILE_NAME)
         tensors = read_tensors(path)
-        if "hashes" not in tensors:
-            raise ModelError(f"{path} is damaged: it has no 'hashes'")
-        return cls(tensors["hashes"].numpy())
+        hashes = tensors.get("hashes")
+        if len(tensors) != 1 or hashes is None or hashes.dtype != torch.int64 or hashes.dim() != 1:
+            raise ModelError(f"{path} is damaged: it does not hold 'hashes', one list of 64-bit numbers")
+        return cls(hashes.numpy())
 
 
 def _hash(line: str) -> int:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from rondo.errors import DataError
 from rondo.evaluation.ngram import KneserNey
 from rondo.models.language_model import LanguageModel
+from rondo.tasks.language import sound
 from rondo.tasks.poetry.corpus import Poem
 from rondo.tasks.poetry.vocabulary import PoemVocabulary
 
@@ -50,7 +51,7 @@ def score_poems(
     encoded = [vocabulary.encode_poem(poem) for poem in poems]
     tokens = sum(len(ids) - 1 for ids in encoded)
     return PoemLoss(
-        nats=network_nats(network, encoded) / tokens,
+        nats=sound(network_nats(network, encoded) / tokens),
         tokens=tokens,
         unknown=int(sum((ids == vocabulary.unknown).sum() for ids in encoded)),
         baseline_nats=None if baseline is None else baseline_nats(baseline, encoded) / tokens,

@@ -22,7 +22,7 @@ from rondo.evaluation.ngram import KneserNey
 from rondo.models.folder import CONFIG, read_model
 from rondo.models.language_model import LanguageModel
 from rondo.models.weights import count_parameters
-from rondo.tasks.language import load_network, save_network
+from rondo.tasks.language import load_network, save_network, sound
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class TextModel:
         """Score tokens of this model's vocabulary."""
         if len(tokens) < 2:
             raise DataError("a text to evaluate needs at least two tokens: the first one has nothing before it")
-        nats = float(self.network.nats(tokens).mean())
+        nats = sound(float(self.network.nats(tokens).mean()))
         unknown = self.tokenizer.unknown
         return TextScores(
             nats=nats,
@@ -164,7 +164,7 @@ class TextModel:
         tokenizer = load_tokenizer(folder, kind=data.get("level") if isinstance(data, Mapping) else None)
         network, baseline = load_network(Path(folder), config, tensors, tokenizer.size, device)
         start = config.get("start_token")
-        if not isinstance(start, int) or not 0 <= start < tokenizer.size:
+        if type(start) is not int or not 0 <= start < tokenizer.size:
             raise ModelError(f"{Path(folder) / CONFIG} is damaged: its start_token is {start!r}")
         return cls(network, tokenizer, config, baseline=baseline)
 

@@ -1,0 +1,140 @@
+"""Model folders with anything in them are refused in words, and soon."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import rondo
+from rondo import storage
+from rondo.data.tokenizers import CharacterTokenizer
+from rondo.errors import ModelError, UsageError
+from rondo.models.language_model import LanguageModel, LanguageModelOptions, describe
+from rondo.tasks.poetry.memory import LineMemory
+from rondo.tasks.text.model import TextModel
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small text model that was not trained."""
+    options = LanguageModelOptions(hidden=5, layers=2, embedding=3, cell="lstm")
+    tokenizer = CharacterTokenizer("abc ")
+    network = LanguageModel(tokenizer.size, options)
+    config = {"task": "text", "network": describe(network, options), "start_token": 1}
+    TextModel(network, tokenizer, config).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def edit(folder: Path, place: str, value: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    *path, last = place.split(".")
+    inner = config
+    for name in path:
+        inner = inner[name]
+    inner[last] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def replace_weights(folder: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Other weights with the checksum that belongs to them."""
+    path = folder / "model.safetensors"
+    tensors = storage.read_tensors(path)
+    storage.write_tensors(path, {name: change(tensor) for name, tensor in tensors.items()})
+    edit(folder, "weights_sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_the_model_is_sound_before(model: Path) -> None:
+    assert rondo.load(model).generate("ab", length=3, seed=1)[0].startswith("ab")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("task", ["text"]),
+        ("task", 3),
+        ("network", 3),
+        ("network.options", []),
+        ("network.options.layers", 10**30),
+        ("network.options.layers", 3),
+        ("network.options.layers", "2"),
+        ("network.options.hidden", 10**30),
+        ("network.options.hidden", 10**9),
+        ("network.options.hidden", 5.0),
+        ("network.options.embedding", 10**12),
+        ("network.options.projection", [1]),
+        ("network.options.forget_bias", 10**30),
+        ("network.options.zoneout", "a"),
+        ("network.options.backend", ["auto"]),
+        ("network.cell.initialisation.forget_bias", 10**30),
+        ("network.cell.initialisation.forget_bias", True),
+        ("network.cell.initialisation.chrono", 10**400),
+        ("network.cell.initialisation.keep", 0),
+        ("network.cell.initialisation.keep", []),
+        ("network.cell.initialisation.keep", {}),
+        ("network.cell.initialisation.scheme", []),
+        ("start_token", True),
+        ("start_token", 1.0),
+    ],
+)
+def test_a_configuration_of_other_types_and_sizes(model: Path, place: str, value: Any) -> None:
+    edit(model, place, value)
+    with pytest.raises(ModelError, match=str(model)):
+        rondo.load(model)
+
+
+def test_a_number_of_thousands_of_digits(model: Path) -> None:
+    text = (model / "config.json").read_text().replace('"start_token": 1', '"start_token": ' + "1" * 6000)
+    (model / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"config\.json is damaged"):
+        rondo.load(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8, torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_weights_that_are_not_floating_numbers(model: Path, dtype: torch.dtype) -> None:
+    replace_weights(model, lambda tensor: tensor.to(dtype))
+    with pytest.raises(ModelError, match="not of one floating type"):
+        rondo.load(model)
+
+
+def test_weights_of_two_types(model: Path) -> None:
+    replace_weights(model, lambda tensor: tensor.double() if tensor.dim() == 1 else tensor)
+    with pytest.raises(ModelError, match="float32, float64, not of one"):
+        rondo.load(model)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(model: Path, value: float) -> None:
+    replace_weights(model, lambda tensor: tensor.index_fill(0, torch.tensor([0]), value))
+    with pytest.raises(ModelError, match="not finite"):
+        rondo.load(model)
+
+
+def test_weights_too_large_to_score_with(model: Path, tmp_path: Path) -> None:
+    replace_weights(model, lambda tensor: torch.randn(tensor.shape) * 1e38)
+    (tmp_path / "a.txt").write_text("abcabc abc")
+    with pytest.raises(ModelError, match="its loss is"):
+        rondo.load(model).evaluate(tmp_path / "a.txt")
+
+
+def test_a_device_that_is_none_is_not_damage(model: Path) -> None:
+    with pytest.raises(UsageError, match="device 'toaster'"):
+        rondo.load(model, device="toaster")
+
+
+@pytest.mark.parametrize(
+    "hashes",
+    [torch.ones(3, dtype=torch.bfloat16), torch.full((3,), float("nan")), torch.ones(2, 2, dtype=torch.int64)],
+)
+def test_hashes_of_lines_are_one_list_of_integers(tmp_path: Path, hashes: torch.Tensor) -> None:
+    LineMemory(np.array([3, 1], dtype=np.int64)).save(tmp_path)
+    assert LineMemory.load(tmp_path).hashes.tolist() == [1, 3]
+    storage.write_tensors(tmp_path / "training-lines.safetensors", {"hashes": hashes})
+    with pytest.raises(ModelError, match=r"training-lines\.safetensors is damaged"):
+        LineMemory.load(tmp_path)
