@@ -47,7 +47,7 @@ TRAINING = {
     ),
     "evaluation": (
         "How training is watched, and which weights are kept.",
-        ("evaluations", "eval_every", "metric", "goal", "patience", "keep"),
+        ("evaluations", "eval_every", "metric", "patience", "keep"),
     ),
     "record": (
         "Checkpoints and logs.", ("checkpoint_minutes", "checkpoint_steps", "log_every", "tensorboard"),
