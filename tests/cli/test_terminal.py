@@ -65,3 +65,10 @@ def test_no_path_has_a_nul(file: str, out: str, rondo: Run, text: Path, tmp_path
     ended = rondo("train", "text", file or text, "--out", out, "--steps", "1")
     assert ended.code == 2
     assert "a path holds a NUL character" in ended.err
+
+
+def test_a_prompt_that_is_no_text_is_refused_before_anything_is_printed(text_model: Path, rondo: Run) -> None:
+    for more in ((), ("--samples", "2"), ("--json",)):
+        ended = rondo("generate", text_model, "--prompt", "a\udcff", *more)
+        assert (ended.code, ended.out) == (2, "")
+        assert "no character" in ended.err

@@ -17,6 +17,9 @@ import pytest
 import rondo as package
 from rondo.backends import BACKENDS
 from rondo.cells import registry
+from rondo.cli import machine
+from rondo.cli.arguments import DEVICE
+from rondo.cli.evaluate import learned_from
 from rondo.cli.train import EXAMPLES, TRAINING, groups
 from rondo.tasks import demo
 from rondo.tasks.registry import TASKS
@@ -184,6 +187,40 @@ def test_text_comes_while_it_is_made(text_model: Path) -> None:
     assert said == b"rondo: interrupted\n"
 
 
+def test_notes_are_said_unless_quiet(rondo: Run, text_model: Path) -> None:
+    command = ["generate", text_model, "--prompt", "龍", "--length", "5"]
+    assert rondo(*command).err.startswith("note: ")
+    assert rondo(*command, "--quiet").err == ""
+
+
+def test_forms_are_named_once(rondo: Run, poetry_model: Path) -> None:
+    said = rondo("generate", poetry_model, "--form", "sonnet").err
+    assert said.count("五言绝句") == 1
+    assert "五言絕句" not in said
+    assert rondo("generate", poetry_model, "--form", "五言絕句", "--quiet").code == 0
+
+
+def test_the_device_is_the_same_option_everywhere() -> None:
+    field = TrainingOptions.__dataclass_fields__["device"]
+    assert DEVICE.default == field.default
+    options = {option.name: option for group in groups(TASKS["text"]) for option in group.options}
+    assert DEVICE.help == options["device"].help
+
+
+def test_the_environment_is_activated_where_the_shell_does_not_know_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    assert machine.activation() is None
+    (tmp_path / ".venv").mkdir()
+    assert machine.activation() is None
+    monkeypatch.setattr(machine.sys, "prefix", str(tmp_path / ".venv"))
+    assert "activate" in str(machine.activation())
+    monkeypatch.setattr(machine.shutil, "which", lambda _: "/usr/bin/rondo")
+    assert machine.activation() is None
+
+
 def test_poems_keep_to_what_was_asked(rondo: Run, poetry_model: Path) -> None:
     command = ["generate", poetry_model, "--form", "五言绝句", "--seed", "1"]
     poem = rondo(*command, "--prompt", "白日").out
@@ -211,6 +248,26 @@ def test_scores_of_a_text(rondo: Run, text_model: Path, text: Path, tmp_path: Pa
     assert "Kneser-Ney" in shown
 
 
+def test_a_text_that_was_learned_from_is_told(rondo: Run, text_model: Path, text: Path, tmp_path: Path) -> None:
+    ended = rondo("evaluate", text_model, text, "--device", "cpu")
+    assert "was learned from: the figures flatter both" in " ".join(ended.err.split())
+    assert rondo("evaluate", text_model, text, "--quiet").err == ""
+    assert len(rondo("evaluate", text_model, text, "--json").json["notes"]) == 1
+    (tmp_path / text.name).write_text("some other text of another size\n" * 9)
+    told = rondo("evaluate", text_model, tmp_path / text.name)
+    assert (told.code, told.err) == (0, "")
+
+
+def test_a_file_held_out_for_the_end_was_not_learned_from(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("abc")
+    files = [{"path": f"data/{name}", "bytes": 3} for name in ("a.txt", "b.txt")]
+    own = {"provenance": {"data": files}, "options": {"data": {"test": "data/b.txt"}}}
+    given = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
+    assert learned_from(own, given) == given[:1]
+    assert learned_from({}, given) == []
+
+
 def test_the_encoding_is_used(rondo: Run, text_model: Path, tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("import überall\n".encode("utf-16-le") * 30)
     right = rondo("evaluate", text_model, tmp_path / "b.txt", "--encoding", "utf-16-le", "--json").json
@@ -226,6 +283,10 @@ def test_scores_of_digits_and_poems(rondo: Run, digit_model: Path, poetry_model:
     command = ["evaluate", poetry_model, poems, "--samples", "8"]
     shown = rondo(*command)
     assert "held to form, rhyme and tone" in shown.out
+    assert "bits per character" not in shown.out
+    assert max(map(len, shown.out.partition("format right")[0].splitlines())) <= 110
+    assert "writing 8 poems" in shown.err
+    assert rondo(*command, "--quiet").err == ""
     first = rondo(*command, "--json").json
     assert first["samples"] == 8
     for more in (("--seed", "3"), ("--temperature", "0.3"), ("--form", "五言绝句"), ("--samples", "4")):
@@ -335,7 +396,7 @@ def test_the_demonstration(rondo: Run, tmp_path: Path, monkeypatch: pytest.Monke
     files = demo.library_files(60_000)
     monkeypatch.setattr(demo, "library_files", lambda *_: files)
     monkeypatch.chdir(tmp_path)
-    words = ["demo", "--minutes", "0.03", "--threads", "1", "--quiet"]
+    words = ["demo", "--minutes", "0.03", "--threads", "1", "--device", "cpu", "--quiet"]
     ended = rondo(*words)
     assert ended.code == 0, ended.err
     assert "logistic regression" in ended.out
@@ -343,3 +404,4 @@ def test_the_demonstration(rondo: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "rondo-demo" / "report.html").is_file()
     assert "rondo generate rondo-demo/text" in ended.out
     assert rondo(*words, "--keep").code == 2
+    assert "--device" in rondo("demo", "--device", "tpu").err

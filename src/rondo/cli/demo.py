@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
-from rondo.cli.machine import use_threads
+from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, parse
+from rondo.cli.machine import activation, usable_device, use_threads
 from rondo.cli.output import duration, only_json, print_json, print_text
 from rondo.cli.progress import progress_for
 from rondo.cli.results import scores
@@ -18,7 +18,6 @@ OPTIONS = (
     Option("minutes", float, "Minutes of training on text; digits take less than one more.", default=MINUTES),
     Option("seed", int, "Seed of all random numbers.", default=0),
     Option("keep", bool, "Refuse to write over an earlier demonstration in DIR.", pair=False),
-    THREADS,
 )
 EXAMPLES = ("rondo demo", "rondo demo --out my-demo --minutes 1")
 INTERRUPTED = 130
@@ -34,14 +33,21 @@ def run(arguments: Sequence[str]) -> int:
             "scikit-learn's handwritten digits, row by row. Nothing is downloaded. At the end there is a page."
         ),
         examples=EXAMPLES,
-        groups=[Group("demonstration", "", OPTIONS), Group("output", "", OUTPUT)],
+        groups=[
+            Group("demonstration", "", OPTIONS),
+            Group("machine", "", (DEVICE, THREADS)),
+            Group("output", "", OUTPUT),
+        ],
     )
     use_threads(given.get("threads"))
+    device = given.get("device", DEVICE.default)
+    usable_device(device)
     with only_json(bool(given.get("json"))), progress_for(quiet=bool(given.get("quiet"))) as progress:
         result = run_demo(
             given.get("out", "rondo-demo"),
             minutes=given.get("minutes", MINUTES),
             seed=given.get("seed", 0),
+            device=device,
             overwrite=not given.get("keep"),
             progress=progress,
         )
@@ -54,11 +60,17 @@ def run(arguments: Sequence[str]) -> int:
     return INTERRUPTED if stopped else 0
 
 
+def _next(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    first = activation()
+    begin = [(first, "so that this shell knows the command rondo")] if first else []
+    return [*begin, *result["next"]]
+
+
 def _said(result: Mapping[str, Any]) -> str:
     lines = [
         "", "Text: Python's standard library, character by character", scores(result["text"]),
         result["text_verdict"], "", "Digits, read row by row", scores(result["digits"]), "",
         f"The page: {result['report']}  (all of it took {duration(result['seconds'])})", "", "Next:",
-        *(f"  # {what}\n  {command}" for command, what in result["next"]),
+        *(f"  # {what}\n  {command}" for command, what in _next(result)),
     ]  # fmt: skip
     return "\n".join(lines)

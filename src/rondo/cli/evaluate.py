@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import usable_device, use_threads
-from rondo.cli.output import only_json, print_json, print_text
+from rondo.cli.output import only_json, print_json, print_text, say_notes
 from rondo.cli.progress import waiting
 from rondo.cli.results import evaluated
 from rondo.errors import UsageError
@@ -20,8 +22,9 @@ POSITIONAL = (
 READING = (
     Option("encoding", str, "Encoding of the files; default: found out from the bytes.", metavar="NAME"),
 )  # fmt: skip
+SAMPLES = Option("samples", int, "Poems to write, freely and once more held to the rules.", default=1000)
 VERSE = (
-    Option("samples", int, "Poems to write, freely and once more held to the rules.", default=1000),
+    SAMPLES,
     Option("temperature", float, "Temperature at which they are written.", default=1.0),
     Option("form", str, "Only this form; default: all four, alike."),
     Option("seed", int, "Seed of the poems.", default=0),
@@ -49,13 +52,15 @@ def run(arguments: Sequence[str]) -> int:
             Group("reading", "", READING),
             Group("poetry", "For models of verse.", VERSE),
             Group("machine", "", (DEVICE, THREADS)),
-            Group("output", "", OUTPUT[:1]),
+            Group("output", "", OUTPUT),
         ],
     )
-    folder, files, as_json = given.pop("model"), given.pop("files", []), given.pop("json", False)
+    folder, files = given.pop("model"), given.pop("files", [])
+    as_json, quiet = given.pop("json", False), given.pop("quiet", False)
     use_threads(given.pop("threads", None))
-    device = usable_device(given.pop("device", "cpu"))
-    task = read_config(folder).get("task")
+    device = usable_device(given.pop("device", DEVICE.default))
+    config = read_config(folder)
+    task = config.get("task")
     allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), ())
     for name in given if task in TASKS else ():
         if name not in [option.name for option in allowed]:
@@ -63,7 +68,38 @@ def run(arguments: Sequence[str]) -> int:
             raise UsageError(f"{flag} has no meaning for {folder}, a model of {task}")
     if task in TASKS and TASKS[task].takes_files and not files:
         raise UsageError(f"evaluate needs at least one FILE for {folder} to be scored on")
-    with only_json(as_json), waiting("scoring"):
-        result = {"model": folder, **load(folder, device=device).evaluate(files, **given)}
+    with only_json(as_json):
+        model = load(folder, device=device)
+        if task == "poetry":
+            say_notes([_how_long(given.get("samples", SAMPLES.default))], quiet=quiet)
+        with waiting("scoring", quiet=quiet):
+            result = {"model": folder, **model.evaluate(files, **given)}
+    known = learned_from(config, files) if task == "text" else []
+    notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]
+    if notes:
+        result["notes"] = notes
     print_json(result) if as_json else print_text(evaluated(result))
+    say_notes(notes, quiet=quiet)
     return 0
+
+
+def learned_from(config: Mapping[str, Any], files: Sequence[str]) -> list[str]:
+    """Those of the files that a model was trained on, by what it recorded of them: name and size."""
+    provenance, options = config.get("provenance"), config.get("options")
+    data = provenance.get("data") if isinstance(provenance, Mapping) else None
+    own = options.get("data") if isinstance(options, Mapping) else None
+    held_out = [own[part] for part in ("valid", "test") if own.get(part)] if isinstance(own, Mapping) else []
+    apart = {Path(str(path)).name for path in held_out}
+    recorded = {
+        (Path(str(file.get("path"))).name, file.get("bytes"))
+        for file in (data if isinstance(data, list) else [])
+        if isinstance(file, Mapping) and Path(str(file.get("path"))).name not in apart
+    }
+    return [name for name in files if (Path(name).name, Path(name).stat().st_size) in recorded]
+
+
+def _how_long(samples: int) -> str:
+    return (
+        f"writing {samples:,} poems freely and as many held to the rules; a thousand of each may take some minutes, "
+        "and --samples asks for fewer"
+    )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, options_of, parse
 from rondo.cli.machine import usable_device, use_threads
-from rondo.cli.output import only_json, print_json, print_text
+from rondo.cli.output import only_json, print_json, print_text, say_notes
 from rondo.cli.terminal import harmless
 from rondo.decoding import Sampling
 from rondo.errors import UsageError
@@ -48,7 +48,7 @@ def groups() -> list[Group]:
         Group("text", "For models of text.", (LENGTH,)),
         Group("poetry", "For models of verse.", (*poem, SCRIPT)),
         Group("machine", "", (DEVICE, THREADS)),
-        Group("output", "", OUTPUT[:1]),
+        Group("output", "", OUTPUT),
     ]
 
 
@@ -63,9 +63,9 @@ def run(arguments: Sequence[str]) -> int:
         positional=[MODEL],
         groups=found,
     )
-    folder, as_json = given.pop("model"), given.pop("json", False)
+    folder, as_json, quiet = given.pop("model"), given.pop("json", False), given.pop("quiet", False)
     use_threads(given.pop("threads", None))
-    device = usable_device(given.pop("device", "cpu"))
+    device = usable_device(given.pop("device", DEVICE.default))
     task = read_config(folder).get("task")
     _refuse_others(task, folder, given, found)
     seed = given.setdefault("seed", secrets.randbelow(2**31))
@@ -77,14 +77,15 @@ def run(arguments: Sequence[str]) -> int:
         with only_json(True):
             written = model.generate(**given)
         print_json({"task": task, "model": folder, "seed": seed, "samples": written, **_notes(model)})
-    elif task == "poetry":
+        return 0
+    if task == "poetry":
         _print_poems(model, given)
     elif given.get("samples", 1) == 1:
         _stream(model, given)
     else:
         for number, text in enumerate(model.generate(**given), 1):
             print_text(f"--- {number}\n{text}")
-        _say_notes(model)
+    say_notes(getattr(model, "notes", ()), quiet=quiet)
     return 0
 
 
@@ -115,7 +116,6 @@ def _stream(model: Any, given: dict[str, Any]) -> None:
             last = piece[-1]
     if last != "\n":
         sys.stdout.write("\n")
-    _say_notes(model)
 
 
 def _print_poems(model: Any, given: dict[str, Any]) -> None:
@@ -123,15 +123,9 @@ def _print_poems(model: Any, given: dict[str, Any]) -> None:
         if number:
             print_text("")
         print_text(poem.replace("。", "。\n"))
-    _say_notes(model)
-
-
-def _say_notes(model: Any) -> None:
-    """What of the request the model could not take as it was."""
-    for note in getattr(model, "notes", ()):
-        sys.stderr.write(f"note: {note}\n")
 
 
 def _notes(model: Any) -> dict[str, Any]:
+    """What of the request the model could not take as it was."""
     notes = getattr(model, "notes", [])
     return {"notes": notes} if notes else {}

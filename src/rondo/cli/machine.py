@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 import torch
 
 from rondo.errors import UsageError
@@ -14,6 +18,14 @@ def use_threads(threads: int | None) -> None:
     if threads < 1:
         raise UsageError(f"--threads must be at least 1, not {threads}")
     torch.set_num_threads(threads)
+
+
+def activation() -> str | None:
+    """What makes `rondo` known to this shell, where it runs from the folder's own environment unknown to it."""
+    here = Path(".venv")
+    if shutil.which("rondo") is not None or not here.is_dir() or not here.samefile(sys.prefix):
+        return None
+    return r".venv\Scripts\activate" if sys.platform == "win32" else "source .venv/bin/activate"
 
 
 def usable_device(name: str) -> str:

@@ -55,6 +55,12 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
+def say_notes(notes: Sequence[str], *, quiet: bool = False) -> None:
+    """What a person should know besides the result, on standard error."""
+    for note in () if quiet else notes:
+        sys.stderr.write(harmless(wrapped(f"note: {note}")) + "\n")
+
+
 def duration(seconds: float) -> str:
     """``42 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     whole = round(seconds)

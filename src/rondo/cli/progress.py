@@ -137,10 +137,10 @@ class NoProgress:
 
 
 @contextlib.contextmanager
-def waiting(text: str) -> Iterator[None]:
+def waiting(text: str, *, quiet: bool = False) -> Iterator[None]:
     """A sign of life on a terminal, for what takes a while and does not say how long."""
     console = Console(stderr=True, highlight=False)
-    alive = console.is_terminal and not console.is_dumb_terminal
+    alive = console.is_terminal and not console.is_dumb_terminal and not quiet
     with console.status(text) if alive else contextlib.nullcontext():
         yield
 

@@ -53,18 +53,24 @@ def run_demo(
     *,
     minutes: float = MINUTES,
     seed: int = 0,
+    device: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train both models into ``out`` and write ``report.html`` there. Returns the figures of both."""
     started = time.perf_counter()
     out = check_demo_folder(out, overwrite=overwrite)
-    options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "encoding": "utf-8"})
+    options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "device": device, "encoding": "utf-8"})
     progress = progress or SilentProgress()
     progress.message("1 of 2: text, the source of Python's standard library, character by character")
     text = run_text(library_files(), out / "text", options, overwrite=overwrite, progress=progress)
     progress.message("2 of 2: handwritten digits, read row by row")
-    digits = run_digits(out / "digits", from_flat(DigitOptions, {"seed": seed}), overwrite=overwrite, progress=progress)
+    digits = run_digits(
+        out / "digits",
+        from_flat(DigitOptions, {"seed": seed, "device": device}),
+        overwrite=overwrite,
+        progress=progress,
+    )
     if text is None or digits is None:
         return {}
     seconds = time.perf_counter() - started

@@ -47,7 +47,7 @@ def test_an_unknown_form_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("七言绝", "七言絕句"), ("五言律", "五言律詩"), ("七言絕", "七言絕句"), ("七絶詩", "七")]
+    ("name", "meant"), [("七言绝", "七言绝句"), ("五言律", "五言律诗"), ("七言絕", "七言绝句"), ("七絶詩", "七")]
 )
 def test_a_form_half_said_is_refused(name: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"unknown verse form '{name}'; did you mean '{meant}"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rondo.errors import UsageError, nearest
-from rondo.tasks.poetry.script import to_traditional
+from rondo.tasks.poetry.script import to_script, to_traditional
 
 COMMA, STOP = "，", "。"
 
@@ -32,6 +32,11 @@ class Form:
     """Number of lines."""
     width: int
     """Characters in a line."""
+
+    @property
+    def simplified(self) -> str:
+        """Its name in simplified characters."""
+        return to_script(self.name, "simplified")
 
     @property
     def fixed(self) -> bool:
@@ -87,10 +92,9 @@ def get_form(name: str) -> Form:
     key = name.strip().lower().replace("×", "x").replace("*", "x").replace("-", "").replace(" ", "")
     form = _NAMES.get(key) or _NAMES.get(to_traditional(key)) or _NAMES.get(to_traditional(key, script="traditional"))
     if form is None:
-        known = [known for form in FORMS for known in dict.fromkeys((form.name, form.short))]
-        raise UsageError(
-            f"unknown verse form {name!r}{nearest(to_traditional(key), known)} (forms: {', '.join(known)})"
-        )
+        known = [*(form.simplified for form in FORMS), *(form.short for form in FIXED_FORMS)]
+        said = nearest(to_script(key, "simplified"), known)
+        raise UsageError(f"unknown verse form {name!r}{said} (traditional characters are known as well)")
     return form
 
 

@@ -16,7 +16,8 @@ class PoemRequest:
     """A poem to be written."""
 
     form: str = "七言絕句"
-    """Verse form: 五言絕句, 七言絕句, 五言律詩, 七言律詩 or other; also wujue, qijue, wulv, qilv, 五绝, 5x4."""
+    """Verse form: 五言绝句, 七言绝句, 五言律诗, 七言律诗 or other, in traditional characters too; also wujue, qijue,
+    wulv, qilv, 五绝, 5x4."""
     prompt: str = ""
     """First characters of the poem."""
     acrostic: str = ""
@@ -71,7 +72,7 @@ def rules_of(request: PoemRequest) -> Rules:
     """Decide the switches; those that contradict each other are an error."""
     form = get_form(request.form)
     if request.hold_form and not form.fixed:
-        raise UsageError(f"the form '{form.name}' has no length to hold; choose a fixed form, such as 七言絕句")
+        raise UsageError(f"the form '{form.name}' has no length to hold; choose a fixed form, such as 七言绝句")
     hold_form = form.fixed if request.hold_form is None else request.hold_form
     for name, wanted in (("rhyme", request.rhyme), ("tone", request.tone)):
         if wanted and not hold_form:
