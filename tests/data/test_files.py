@@ -159,7 +159,7 @@ def test_a_plain_file_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_archives_joined_end_to_end(tmp_path: Path) -> None:
-    path = written(tmp_path, gzip.compress(b"one\n") + gzip.compress(b"two\n"))
+    path = written(tmp_path, gzip.compress(b"one\n", mtime=0) + gzip.compress(b"two\n", mtime=0))
     assert read_text(path) == "one\ntwo\n"
 
 
@@ -216,7 +216,7 @@ def test_missing_folder_and_special_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, gzip.compress(b""), bz2.compress(b""), zipped(b"")]
+    "data", [b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, gzip.compress(b"", mtime=0), bz2.compress(b""), zipped(b"")]
 )
 def test_empty_files(tmp_path: Path, data: bytes) -> None:
     check_error(written(tmp_path, data), "is empty")
@@ -270,7 +270,7 @@ def test_locked_archives(tmp_path: Path) -> None:
         (bytes(range(256)) * 40, "binary"),
         (bytes(1000), "binary"),
         (bytes(257) + b"ustar" + bytes(300), "tar archive"),
-        (gzip.compress(b"\x93NUMPY\1\0" + bytes(1000)), "NumPy"),
+        (gzip.compress(b"\x93NUMPY\1\0" + bytes(1000), mtime=0), "NumPy"),
     ],
 )
 def test_binary_files(tmp_path: Path, data: bytes, kind: str) -> None:
@@ -314,3 +314,16 @@ def test_unknown_encodings(tmp_path: Path) -> None:
         read_text(path, encoding="gb18031")
     with pytest.raises(UsageError, match="no text encoding 'base64'"):
         read_text(path, encoding="base64")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    ("text", "looks"), [("plain words, evenly.\n" * 40, "ASCII"), ("zwölf Boxkämpfer\n" * 40, "UTF-8")]
+)
+def test_narrow_text_is_not_read_as_wide(tmp_path: Path, encoding: str, text: str, looks: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    with pytest.raises(DataError, match=f"as told: it looks like {looks} text"):
+        read_text(path, encoding=encoding)
+    path.write_bytes(text.encode("utf-16-le"))
+    assert read_text(path, encoding="utf-16-le") == text
