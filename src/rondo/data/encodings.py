@@ -8,6 +8,7 @@ stand, since every single-byte encoding can read every other; the rest is left t
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import re
 from typing import BinaryIO
@@ -100,6 +101,18 @@ def refuse_binary(start: bytes, name: str) -> None:
         kind = "a tar archive; unpack it first"
     if len(_CONTROLS.findall(start)) * 100 > len(start) or (kind and not start.isascii()) or kind == "a PDF document":
         raise DataError(f"{name} is not text: it is {kind or 'a binary file'}.")
+
+
+def refuse_narrow(start: bytes, name: str, told: str) -> None:
+    """An error if a file said to be UTF-16 or UTF-32, which begins like this, reads as UTF-8 from end to end.
+
+    A few characters may do both by chance, so short files are not judged.
+    """
+    if len(start) < 16 or byte_order_mark(start) is not None or _CONTROLS.search(start):
+        return
+    with contextlib.suppress(UnicodeDecodeError):
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+        raise DataError(f"{name} is not {told}, as told: it looks like {'ASCII' if start.isascii() else 'UTF-8'} text.")
 
 
 def _wide(start: bytes) -> str | None:

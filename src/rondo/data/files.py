@@ -74,6 +74,8 @@ def _decode(path: Path, encoding: str | None, chunk: int) -> Generator[str, None
     with open_binary(path) as content:
         if name in ("utf-16", "utf-32") and encodings.byte_order_mark(content.peek(4)) is None:
             name += "-le"
+        if encoding and name.startswith(("utf-16-", "utf-32-")):
+            encodings.refuse_narrow(content.peek(4)[: encodings.SAMPLE], str(path), name)
         decoder = codecs.getincrementaldecoder(name)()
         while True:
             data = content.read(chunk)

@@ -95,6 +95,12 @@ def converted(value: Any, kind: Any, place: str) -> Any:
     raise UsageError(f"{place} needs {words.get(kind, kind)}, not {value!r}")
 
 
+def check_baseline_order(order: int) -> None:
+    """Longer n-grams than of eight tokens cost memory and tell nothing more."""
+    if not 0 <= order <= 8:
+        raise UsageError(f"--baseline-order is from 0 (no baseline) to 8, not {order}")
+
+
 def _flattened(given: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in given.items():

@@ -76,6 +76,11 @@ def _parted(text: Text, held_out: float) -> tuple[Text, Text]:
         raise UsageError(f"--valid-fraction is between 0 and 1, not {held_out}")
     length = sum(len(piece) for piece in text())
     boundary = int(length * (1 - held_out))
+    if length and not boundary:
+        raise DataError(
+            f"the text has {length} character{'s' if length > 1 else ''}, too few to part: learning needs at least two "
+            "tokens, and so does what is held out"
+        )
 
     def between(start: int, stop: int) -> Iterator[str]:
         place = 0

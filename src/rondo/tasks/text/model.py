@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,6 +105,7 @@ class TextModel:
         never writes <unk>.
         """
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
+        _refuse_halves(prompt)
         rows = list(self._tokens(prompt, length, samples, sampling, seed))
         columns = torch.stack(rows, 1).tolist() if rows else [[] for _ in range(samples)]
         texts = []
@@ -124,8 +126,12 @@ class TextModel:
 
         Memory does not grow with the text: each step needs the state and the last token.
         """
+        _refuse_halves(prompt)  # at once, before somebody shows the prompt
+        return self._stream(prompt, length, sampling or Sampling(), seed)
+
+    def _stream(self, prompt: str, length: int | None, sampling: Sampling, seed: int | None) -> Iterator[str]:
         decoder = self._decoder_after(prompt)
-        for tokens in self._tokens(prompt, length, 1, sampling or Sampling(), seed):
+        for tokens in self._tokens(prompt, length, 1, sampling, seed):
             yield decoder.feed(int(tokens[0]))
         yield decoder.flush()
 
@@ -204,3 +210,9 @@ class TextModel:
             for token in self.tokenizer.encode(prompt)[-1:]:
                 decoder.feed(int(token))
         return decoder
+
+
+def _refuse_halves(prompt: str) -> None:
+    """Bytes that were no text in the terminal's encoding come as halves of UTF-16 pairs."""
+    if half := re.search("[\ud800-\udfff]", prompt):
+        raise UsageError(f"the prompt holds {half[0]!r}, which is no character: was it typed in another encoding?")

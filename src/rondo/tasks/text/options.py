@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rondo.models.language_model import LanguageModelOptions
+from rondo.tasks.options import check_baseline_order
 from rondo.training.options import TrainingOptions
 
 
@@ -26,7 +27,10 @@ class TextData:
     test: str | None = None
     """A file to test on once, after training."""
     baseline_order: int = 8
-    """Longest n-grams of the Kneser-Ney baseline (the best order up to this one is chosen); 0: no baseline."""
+    """Longest n-grams of the Kneser-Ney baseline, 1 to 8 (the best order up to it is chosen); 0: no baseline."""
+
+    def __post_init__(self) -> None:
+        check_baseline_order(self.baseline_order)
 
 
 @dataclass(frozen=True, kw_only=True)
