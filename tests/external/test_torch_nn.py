@@ -255,3 +255,20 @@ def test_the_backend_is_chosen_and_explained() -> None:
     ours.backend = "vendro"
     with pytest.raises(UsageError, match="did you mean 'vendor'"):
         ours(torch.zeros(2, 1, 3))
+
+
+@pytest.mark.parametrize("backend", ["vendor", "reference"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_a_state_of_another_form_is_refused(name: str, packed: bool, backend: str) -> None:
+    """By torch's own checks, before any function that trusts its arguments."""
+    layer = getattr(rondo.nn, name)(3, 4, batch_first=True)
+    layer.backend = backend
+    x = torch.randn(3, 5, 3)
+    given = pack_padded_sequence(x, [5, 4, 2], batch_first=True) if packed else x
+    states: list[Any] = [torch.ones(1, 3, 40), torch.ones(2, 3, 4), torch.ones(1, 2, 4), torch.ones(1, 3, 4).double()]
+    if name == "LSTM":
+        states = [(state, state) for state in states] + [(torch.ones(1, 3, 4), torch.ones(1, 3, 40))]
+    for state in states:
+        with pytest.raises((RuntimeError, ValueError)):
+            layer(given, state)

@@ -19,7 +19,7 @@ from rondo.ir.layout import arrange, spaced
 from rondo.ir.serialize import from_json
 from rondo.ir.sketch import sketch
 from tests.golden.write_cells import FOLDER
-from tests.ir.words import affine, call, vector
+from tests.ir.words import affine, call, project, vector
 
 SVG = "{http://www.w3.org/2000/svg}"
 GRAPHS = sorted(FOLDER.glob("*.json"))
@@ -110,10 +110,20 @@ def test_gates_are_labelled() -> None:
 
 
 def test_what_is_subtracted_or_divided_by_is_marked() -> None:
-    drawn = sketch(shipped(FOLDER / "min_lstm.json"))
+    def cell(x: Any, h: Any) -> State:
+        f = call("sigmoid", project("f", x))
+        i = call("sigmoid", project("i", x))
+        return State(h=(f * h + i * project("h", x)) / (f + i))
+
+    drawn = sketch(trace(cell, {}))
     ((source, target),) = drawn.seconds
     assert drawn.blocks[target].label == "÷"
     assert {drawn.blocks[a].name for a, b in drawn.edges if b == source} == {"f", "i"}
+    drawn = sketch(shipped(FOLDER / "min_lstm.json"))
+    ((source, target),) = drawn.seconds
+    assert drawn.blocks[target].label.endswith("−")
+    assert drawn.blocks[target].name == "d"
+    assert drawn.blocks[source].label == "softplus"
 
 
 def test_text_is_escaped() -> None:

@@ -56,6 +56,7 @@ def test_brackets_stand_where_they_are_needed(value: Any, printed_as: str) -> No
 
 def test_a_product_of_a_computed_value_has_brackets() -> None:
     assert text_of(lambda x, h: State(h=recur("n", h * h))) == "h_t = U_n (h_{t-1} * h_{t-1}) + b'_n"
+    assert text_of(lambda x, h: State(h=recur("n", -h))) == "h_t = U_n (-h_{t-1}) + b'_n"
 
 
 def test_latex_scales_divides_and_decides() -> None:

@@ -178,7 +178,7 @@ class Printer:
         parts = []
         for position, arg in enumerate(node.args):
             text, precedence = self.expression(arg)
-            tight = own + (1 if (position == 1 and node.op in ("sub", "div")) or op.kind in _TIGHT else 0)
+            tight = own + (2 if op.kind in _TIGHT else position == 1 and node.op in ("sub", "div"))
             parts.append(style.group.format(text) if own < 9 and 0 < precedence < tight else text)
         name = self.parameter(node) if op.kind == "product" else ""
         return style.template(node, self.graph).format(*parts, name=name), own
