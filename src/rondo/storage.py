@@ -11,7 +11,8 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from torch import Tensor
 from rondo.errors import ModelError, RondoError
 
 TEMPORARY_SUFFIX = ".rondo-tmp"
+
+_gathered: ContextVar[dict[Path, bytes] | None] = ContextVar("gathered", default=None)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PICKLE_NAMES = ("pytorch_model.bin", "model.bin", "model.pt", "model.pth", "model.pkl", "model.ckpt")
@@ -41,6 +44,10 @@ def write_together(files: Mapping[Path | str, bytes]) -> None:
     All are written beside their places first; only when every byte is on the disk do they take
     their names, in the order given.
     """
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.update({Path(name): data for name, data in files.items()})
+        return
     staged: list[tuple[Path, Path]] = []
     path = Path()
     try:
@@ -63,6 +70,17 @@ def write_together(files: Mapping[Path | str, bytes]) -> None:
         for temporary, _ in staged:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def gathering() -> Iterator[dict[Path, bytes]]:
+    """Gather what is written in this block instead of writing it, for one `write_together`."""
+    files: dict[Path, bytes] = {}
+    token = _gathered.set(files)
+    try:
+        yield files
+    finally:
+        _gathered.reset(token)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch
 import rondo
 from rondo import storage
 from rondo.data.tokenizers import CharacterTokenizer
-from rondo.errors import ModelError, UsageError
+from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.language_model import LanguageModel, LanguageModelOptions, describe
 from rondo.tasks.poetry.memory import LineMemory
 from rondo.tasks.text.model import TextModel
@@ -117,7 +119,7 @@ def test_weights_that_are_not_finite(model: Path, value: float) -> None:
 
 
 def test_weights_too_large_to_score_with(model: Path, tmp_path: Path) -> None:
-    replace_weights(model, lambda tensor: torch.randn(tensor.shape) * 1e38)
+    replace_weights(model, lambda tensor: tensor.sign() * 1e38)
     (tmp_path / "a.txt").write_text("abcabc abc")
     with pytest.raises(ModelError, match="its loss is"):
         rondo.load(model).evaluate(tmp_path / "a.txt")
@@ -138,3 +140,41 @@ def test_hashes_of_lines_are_one_list_of_integers(tmp_path: Path, hashes: torch.
     storage.write_tensors(tmp_path / "training-lines.safetensors", {"hashes": hashes})
     with pytest.raises(ModelError, match=r"training-lines\.safetensors is damaged"):
         LineMemory.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("weights_sha256", None),
+        ("files_sha256", None),
+        ("files_sha256", {"../a": ""}),
+    ],
+)
+def test_a_model_has_checksums(model: Path, place: str, value: Any) -> None:
+    edit(model, place, value)
+    with pytest.raises(ModelError, match=r"checksum|not a file beside it"):
+        rondo.load(model)
+
+
+def test_the_vocabulary_of_another_model_of_the_same_size_is_noticed(model: Path) -> None:
+    CharacterTokenizer("cba ").save(model)
+    with pytest.raises(ModelError, match=r"vocabulary\.json does not belong to .*checksum"):
+        rondo.load(model)
+
+
+def test_a_full_disk_leaves_the_whole_older_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    loaded = rondo.load(model)
+    loaded.tokenizer = CharacterTokenizer("xyz ")
+    real, calls = os.fsync, []
+
+    def full_at_the_last_file(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == len(before):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full_at_the_last_file)
+    with pytest.raises(RondoError, match="disk is full"):
+        loaded.save(model)
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before

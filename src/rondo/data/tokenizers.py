@@ -50,6 +50,11 @@ def train_tokenizer(
 def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """Write the vocabulary into a model's folder, in place of one of another kind."""
     tokenizer.save(folder)
+    remove_other_tokenizer(tokenizer, folder)
+
+
+def remove_other_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
+    """Remove the vocabulary of another kind that an earlier model left in the folder."""
     other = VOCABULARY_FILE if tokenizer.kind == BytePairTokenizer.kind else PIECES_FILE
     (Path(folder) / other).unlink(missing_ok=True)
 

@@ -33,15 +33,26 @@ CHECKPOINT = "checkpoint.safetensors"
 TRAINING = "training.json"
 
 _DIGEST = "weights_sha256"
+_PARTS = "files_sha256"
 
 
-def save_model(folder: Path | str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write ``config.json`` and ``model.safetensors``; a full disk leaves an older pair untouched."""
+def save_model(
+    folder: Path | str,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    parts: Mapping[Path, bytes] | None = None,
+) -> None:
+    """Write ``config.json``, ``model.safetensors`` and the model's further files, ``parts``.
+
+    A full disk leaves an older model untouched. The configuration holds the checksums of all others.
+    """
     folder = Path(folder)
     weights = storage.tensor_bytes(tensors)
     digest = hashlib.sha256(weights).hexdigest()
     head = {"format": FORMAT, "rondo": rondo.__version__, **config, _DIGEST: digest}
-    storage.write_together({folder / WEIGHTS: weights, folder / CONFIG: storage.json_bytes(head)})
+    head[_PARTS] = {path.name: hashlib.sha256(data).hexdigest() for path, data in (parts or {}).items()}
+    files: dict[Path | str, bytes] = {**(parts or {})}
+    storage.write_together({**files, folder / WEIGHTS: weights, folder / CONFIG: storage.json_bytes(head)})
 
 
 def read_model(folder: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -52,12 +63,25 @@ def read_model(folder: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     data = storage.read_bytes(path)
     tensors = storage.parse_tensors(path, data)
     digest = config.get(_DIGEST)
-    if digest is not None and digest != hashlib.sha256(data).hexdigest():
+    if digest != hashlib.sha256(data).hexdigest():
         raise ModelError(
             f"{path} does not belong to {folder / CONFIG}: the checksum differs. Either the file is damaged, "
             "or writing the model was interrupted; copy it again, or train with --resume to write it again."
         )
     return config, tensors
+
+
+def check_parts(folder: Path | str, config: Mapping[str, Any]) -> None:
+    """Raise `ModelError` if a further file of the model is not the one that was saved with it."""
+    digests = config.get(_PARTS)
+    if not isinstance(digests, dict):
+        raise ModelError(f"{Path(folder) / CONFIG} is damaged: it has no checksums of the files beside it")
+    for name, digest in digests.items():
+        if Path(name).name != name:
+            raise ModelError(f"{Path(folder) / CONFIG} is damaged: {name[:80]!r} is not a file beside it")
+        path = part_of(folder, name)
+        if digest != hashlib.sha256(storage.read_bytes(path)).hexdigest():
+            raise ModelError(f"{path} does not belong to {Path(folder) / CONFIG}: the checksum differs")
 
 
 def read_config(folder: Path | str) -> dict[str, Any]:

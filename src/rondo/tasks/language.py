@@ -15,9 +15,9 @@ from rondo.evaluation.ngram import KneserNey, choose_order
 from rondo.inspect import Metric, Report, Score
 from rondo.inspect.plots import learning_curves
 from rondo.models import weights
-from rondo.models.folder import part_of, save_model
+from rondo.models.folder import check_parts, part_of, save_model
 from rondo.models.language_model import LanguageModel, rebuild
-from rondo.storage import is_main_process
+from rondo.storage import gathering, is_main_process
 from rondo.training.protocols import Progress, TrainingSummary
 
 BASELINE = "baseline.npz"
@@ -119,13 +119,20 @@ def add_curves(report: Report, title: str, summary: TrainingSummary, result: Map
     report.section(title).plot(figure, caption)
 
 
-def save_network(folder: Path, config: Mapping[str, Any], network: LanguageModel, baseline: KneserNey | None) -> None:
-    """Write configuration, weights and baseline."""
-    if baseline is not None:
-        baseline.save(folder / BASELINE)
-    else:
+def save_network(
+    folder: Path,
+    config: Mapping[str, Any],
+    network: LanguageModel,
+    baseline: KneserNey | None,
+    parts: Mapping[Path, bytes],
+) -> None:
+    """Write configuration, weights, baseline and the model's further files, all or none."""
+    with gathering() as files:
+        if baseline is not None:
+            baseline.save(folder / BASELINE)
+    save_model(folder, config, network.state_dict(), {**parts, **files})
+    if baseline is None:
         (folder / BASELINE).unlink(missing_ok=True)  # of an earlier training in this folder
-    save_model(folder, config, network.state_dict())
 
 
 def load_network(
@@ -143,4 +150,5 @@ def load_network(
     baseline = KneserNey.load(part_of(folder, BASELINE)) if there else None
     if baseline is not None and baseline.vocabulary_size != vocabulary_size:
         raise ModelError(f"{folder / BASELINE} is of another model: its vocabulary is not this one's")
+    check_parts(folder, config)
     return network.to(device), baseline

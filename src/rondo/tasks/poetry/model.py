@@ -15,6 +15,7 @@ from rondo.evaluation.ngram import KneserNey
 from rondo.models.folder import read_model
 from rondo.models.language_model import LanguageModel
 from rondo.models.weights import count_parameters
+from rondo.storage import gathering
 from rondo.tasks.language import load_network, save_network
 from rondo.tasks.poetry.constraint import constrain
 from rondo.tasks.poetry.corpus import Poem, read_corpus
@@ -177,9 +178,10 @@ class PoetryModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the model: weights, configuration, vocabulary, baseline, hashes of the lines learned from."""
-        self.vocabulary.save(folder)
-        self.memory.save(folder)
-        save_network(Path(folder), self.config, self.network, self.baseline)
+        with gathering() as parts:
+            self.vocabulary.save(folder)
+            self.memory.save(folder)
+        save_network(Path(folder), self.config, self.network, self.baseline, parts)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> PoetryModel:

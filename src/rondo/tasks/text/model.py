@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from rondo.data.protocol import StreamDecoder
-from rondo.data.tokenizers import Tokenizer, encode_files, load_tokenizer, save_tokenizer
+from rondo.data.tokenizers import Tokenizer, encode_files, load_tokenizer, remove_other_tokenizer
 from rondo.decoding import Sampling, random_numbers, sample
 from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.ngram import KneserNey
 from rondo.models.folder import CONFIG, read_model
 from rondo.models.language_model import LanguageModel
 from rondo.models.weights import count_parameters
+from rondo.storage import gathering
 from rondo.tasks.language import load_network, save_network, sound
 
 
@@ -158,8 +159,10 @@ class TextModel:
 
     def save(self, folder: str | Path) -> None:
         """Write the model: weights, configuration, vocabulary and baseline."""
-        save_tokenizer(self.tokenizer, folder)
-        save_network(Path(folder), self.config, self.network, self.baseline)
+        with gathering() as parts:
+            self.tokenizer.save(folder)
+        save_network(Path(folder), self.config, self.network, self.baseline, parts)
+        remove_other_tokenizer(self.tokenizer, folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> TextModel:
