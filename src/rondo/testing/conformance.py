@@ -259,11 +259,11 @@ class BackendConformance:
             sequence, state = variant.run(self.runs)
             results.append([sequence, *state.parts().values()])
             found.append(gradients(variant, sequence, state))
-        assert all(torch.equal(a, b) for a, b in zip(*results, strict=True)), "padding reaches a value"
+        _require(all(torch.equal(a, b) for a, b in zip(*results, strict=True)), "padding reaches a value")
         for name, gradient in found[1].items():
-            assert torch.equal(found[0][name], gradient), f"padding reaches the gradient of {name}"
-        assert not results[0][0][beyond].any(), "outputs beyond the length are not zero"
-        assert not found[0]["x"][beyond].any(), "the padding has a gradient"
+            _require(torch.equal(found[0][name], gradient), f"padding reaches the gradient of {name}")
+        _require(not results[0][0][beyond].any(), "outputs beyond the length are not zero")
+        _require(not found[0]["x"][beyond].any(), "the padding has a gradient")
 
     def test_order_of_the_batch_does_not_matter(self, cell: Cell, dtype: torch.dtype) -> None:
         """Sequences do not see each other: a permutation in is the same permutation out."""
@@ -283,14 +283,14 @@ class BackendConformance:
         B, T, _ = case.x.shape
         for x, lengths in ((case.x, torch.zeros(B, dtype=torch.int64)), (case.x[:, :0], None)):
             sequence, state = self.runs.unroll(cell, case.weights, x, case.state, lengths=lengths)
-            assert sequence.shape == (*x.shape[:2], case.state.h.shape[1]), "the output has another shape"
-            assert not sequence.any(), "outputs without a step are not zero"
+            _require(sequence.shape == (*x.shape[:2], case.state.h.shape[1]), "the output has another shape")
+            _require(not sequence.any(), "outputs without a step are not zero")
             for part, value in case.state.parts().items():
-                assert torch.equal(state.parts()[part], value), f"state {part} changed without a step"
+                _require(torch.equal(state.parts()[part], value), f"state {part} changed without a step")
         nobody = case.state.select(slice(0))
         sequence, state = self.runs.unroll(cell, case.weights, case.x[:0], nobody)
-        assert sequence.shape == (0, T, case.state.h.shape[1]), "no sequences: the output has another shape"
-        assert state.h.shape == nobody.h.shape, "no sequences: the state has another shape"
+        _require(sequence.shape == (0, T, case.state.h.shape[1]), "no sequences: the output has another shape")
+        _require(state.h.shape == nobody.h.shape, "no sequences: the state has another shape")
 
     def test_every_output_is_written(self, cell: Cell, dtype: torch.dtype) -> None:
         """Fresh memory is filled with NaN beforehand, so that what was not written shows."""
@@ -310,3 +310,9 @@ class BackendConformance:
             return self.runs.unroll(cell, case.weights, x, state, **case.options)
 
         compare(make_case(cell, asked=("lengths",), seed=9), strided, dtype)
+
+
+def _require(holds: object, message: str) -> None:
+    """An assert that ``python -O`` keeps."""
+    if not holds:
+        raise AssertionError(message)
