@@ -327,16 +327,3 @@ def test_narrow_text_is_not_read_as_wide(tmp_path: Path, encoding: str, text: st
         read_text(path, encoding=encoding)
     path.write_bytes(text.encode("utf-16-le"))
     assert read_text(path, encoding="utf-16-le") == text
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-@pytest.mark.parametrize(
-    ("text", "looks"), [("plain words, evenly.\n" * 40, "ASCII"), ("zwölf Boxkämpfer\n" * 40, "UTF-8")]
-)
-def test_narrow_text_is_not_read_as_wide(tmp_path: Path, encoding: str, text: str, looks: str) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(text.encode())
-    with pytest.raises(DataError, match=f"as told: it looks like {looks} text"):
-        read_text(path, encoding=encoding)
-    path.write_bytes(text.encode("utf-16-le"))
-    assert read_text(path, encoding="utf-16-le") == text
