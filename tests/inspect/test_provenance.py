@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import rondo
-from rondo.inspect import Provenance, collect, provenance
+from rondo.inspect import Provenance, Report, collect, provenance
+from rondo.inspect.report import data_rows
+from rondo.inspect.wording import size
 
 
 def test_collect_looks_at_this_process(tmp_path):
@@ -17,7 +19,8 @@ def test_collect_looks_at_this_process(tmp_path):
     found = collect(seed=5, seconds=2.5, data=[file, tmp_path / "gone"], command="rondo demo")
     assert found.seed == 5
     assert found.command == "rondo demo"
-    assert [(f.path, f.bytes) for f in found.data] == [(str(file), 321), (str(tmp_path / "gone"), 0)]
+    assert [(f.path, f.bytes) for f in found.data] == [("a.txt", 321), ("gone", 0)]
+    assert found.data_folder == tmp_path.name
     assert found.versions["rondo"] == rondo.__version__
     assert found.versions["python"] == platform.python_version()
     assert found.versions["torch"] == torch.__version__
@@ -55,3 +58,23 @@ def test_provenance_survives_json(tmp_path):
     found = collect(seed=1, seconds=1.0, data=[tmp_path / "a"])
     assert Provenance.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     assert Provenance.from_dict({"seed": 3, "of_a_newer_version": 1}) == Provenance(seed=3)
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_many_files_are_counted_and_none_says_where_it_lies(count, tmp_path, monkeypatch):
+    (tmp_path / "lib" / "deep").mkdir(parents=True)
+    paths = [tmp_path / "lib" / ("deep" if n % 2 else "") / f"m{n}.py" for n in range(count)]
+    for path in paths:
+        path.write_bytes(bytes(1000))
+    found = Provenance.from_dict(json.loads(json.dumps(collect(data=paths).to_dict())))
+    rows = data_rows(found)
+    if count == 8:
+        assert [name for name, _ in rows] == [f"m{n}.py" for n in range(8)]
+    else:
+        assert rows == [["9 files in lib", size(9000)]]
+        assert data_rows(found, "zh")[0][0] == "lib 中的 9 个文件"
+    page = Report("a").provenance(found).html()
+    assert str(tmp_path) not in json.dumps(found.to_dict()["data"]) + json.dumps(rows)
+    assert rows[0][0] in page
+    monkeypatch.chdir(tmp_path)
+    assert collect(data=["lib/m0.py"]).data[0].path == "lib/m0.py"

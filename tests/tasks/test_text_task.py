@@ -16,8 +16,11 @@ import rondo
 from rondo.errors import DataError, UsageError
 from rondo.layers import StackState
 from rondo.tasks.language import fit_baseline
+from rondo.tasks.options import from_flat
 from rondo.tasks.text.model import TextModel
 from rondo.tasks.text.objective import WatchLoss
+from rondo.tasks.text.options import TextOptions
+from rondo.tasks.text.task import run_text
 from tests.tasks.helpers import SMALL, Crash, CrashAt, InterruptAt, Messages, changed, same, shown, text, weights
 
 OWN_CELL = """
@@ -253,6 +256,16 @@ def test_what_makes_another_network_is_refused_by_name_before_anything_is_fitted
     assert said in str(refused.value)
     assert not heard.said
     assert {path: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before
+
+
+def test_page_and_card_call_the_text_what_the_caller_calls_it(tmp_path: Path, text_file: Path) -> None:
+    options = from_flat(TextOptions, SMALL)
+    for name, said in (("the songs", "trained on the songs"), (None, f"trained on {text_file.name}")):
+        run = run_text([text_file], tmp_path / "m", options, overwrite=True, data_name=name)
+        assert run is not None
+        assert said in shown(tmp_path / "m" / "report.html")
+        assert said in (tmp_path / "m" / "README.md").read_text()
+        assert str(text_file.parent) not in (tmp_path / "m" / "README.md").read_text()
 
 
 def test_a_cell_whose_equations_have_changed_is_another_cell(tmp_path: Path, text_file: Path, no_report: None) -> None:

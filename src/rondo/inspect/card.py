@@ -11,9 +11,9 @@ from pathlib import Path
 
 import rondo
 from rondo.inspect.provenance import Provenance
-from rondo.inspect.report import provenance_facts
+from rondo.inspect.report import data_rows, provenance_facts
 from rondo.inspect.scores import Metric, Score, best, compare, ranked
-from rondo.inspect.wording import label, number, size
+from rondo.inspect.wording import label, number
 from rondo.storage import write_text
 
 FILE_NAME = "README.md"
@@ -139,11 +139,11 @@ def _scores(scores: Sequence[Score], metric: Metric, language: str) -> str:
 
 def _data(card: Card) -> list[str]:
     say = functools.partial(label, language=card.language)
-    files = card.provenance.data if card.provenance else ()
+    files = data_rows(card.provenance, card.language) if card.provenance else []
     parts = [f"## {say('data')}"] if card.data or files else []
     if card.data:
         rows = [[part.name, f"{number(part.count, digits=0)} {part.unit}"] for part in card.data]
         parts.append(_table([say("part"), say("count")], rows, right=[1]))
     if files:
-        parts.append(_table([say("file"), say("size")], [[f.path, size(f.bytes)] for f in files], right=[1]))
+        parts.append(_table([say("file"), say("size")], files, right=[1]))
     return parts

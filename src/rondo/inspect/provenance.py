@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,7 @@ class DataFile:
     """One file that was read."""
 
     path: str
+    """As it was given where that was relative, else the file's name: where it lies is nobody's business."""
     bytes: int
 
 
@@ -49,6 +50,8 @@ class Provenance:
     device: str = "cpu"
     system: str = ""
     data: tuple[DataFile, ...] = ()
+    data_folder: str = ""
+    """The name of the folder that all the files lie in."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -141,13 +144,14 @@ def collect(
 
     ``command`` replaces what stands in ``sys.argv``; a data file that has gone since is listed with size 0.
     """
-    files = []
+    files, folders = [], []
     for path in data:
         try:
             count = Path(path).stat().st_size
         except OSError:
             count = 0
-        files.append(DataFile(os.fspath(path), count))
+        files.append(DataFile(Path(path).name if os.path.isabs(path) else os.fspath(path), count))
+        folders.append(os.path.dirname(os.path.abspath(path)))
     begun = time.time() - (seconds or 0.0)
     return Provenance(
         seed=seed,
@@ -162,4 +166,12 @@ def collect(
         device=device_name(device),
         system=f"{platform.system()} {platform.release()} ({platform.machine()})",
         data=tuple(files),
+        data_folder=_common(folders),
     )
+
+
+def _common(folders: Sequence[str]) -> str:
+    try:
+        return os.path.basename(os.path.commonpath(folders)) if folders else ""
+    except ValueError:  # on several drives
+        return ""

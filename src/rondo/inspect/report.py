@@ -29,6 +29,9 @@ from rondo.inspect.scores import Metric, Score, Tone, Verdict, best, compare, ra
 from rondo.inspect.wording import duration, label, size
 from rondo.storage import write_bytes
 
+MOST_FILES = 8
+"""More data files than this are not listed by name."""
+
 
 class Section:
     """One part of a report; each method adds a piece below the last and returns the section."""
@@ -166,7 +169,7 @@ class Report:
         section.pre(provenance.command or f"({say('python_call')})")
         section.facts(provenance_facts(provenance, self.language))
         if provenance.data:
-            rows = [[file.path, size(file.bytes)] for file in provenance.data]
+            rows = data_rows(provenance, self.language)
             section.table([say("file"), Column(say("size"), right=True)], rows, caption=say("data"))
         return self
 
@@ -256,6 +259,16 @@ def provenance_facts(provenance: Provenance, language: str = "en") -> dict[str, 
         say("versions"): ", ".join(f"{name} {value}" for name, value in provenance.versions.items()),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def data_rows(provenance: Provenance, language: str = "en") -> list[list[str]]:
+    """The data files with their sizes; many of them in one row."""
+    files = provenance.data
+    if len(files) <= MOST_FILES:
+        return [[file.path, size(file.bytes)] for file in files]
+    words = "files_in" if provenance.data_folder else "files"
+    name = label(words, language, count=len(files), folder=provenance.data_folder)
+    return [[name, size(sum(file.bytes for file in files))]]
 
 
 @functools.cache

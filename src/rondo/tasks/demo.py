@@ -63,7 +63,10 @@ def run_demo(
     options = from_flat(TextOptions, {"minutes": minutes, "seed": seed, "device": device, "encoding": "utf-8"})
     progress = progress or SilentProgress()
     progress.message("1 of 2: text, the source of Python's standard library, character by character")
-    text = run_text(library_files(), out / "text", options, overwrite=overwrite, progress=progress)
+    text = run_text(
+        library_files(), out / "text", options, overwrite=overwrite, progress=progress,
+        data_name="source code of Python's standard library",
+    )  # fmt: skip
     progress.message("2 of 2: handwritten digits, read row by row")
     digits = run_digits(
         out / "digits",

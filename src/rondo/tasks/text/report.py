@@ -31,6 +31,8 @@ class TextRun:
     summary: TrainingSummary
     result: dict[str, Any]
     provenance: Provenance
+    data_name: str | None = None
+    """What the text is, in words; without it the files are named."""
 
 
 def samples(model: TextModel, *, seed: int, temperatures: Sequence[float] = TEMPERATURES) -> list[Sample]:
@@ -75,7 +77,7 @@ def write_report(run: TextRun) -> None:
     folder, model, corpus, result = run.folder, run.model, run.corpus, run.result
     cell, recurrent = model.network.recurrent.cell, model.network.recurrent
     about = f"{recurrent.layers} x {recurrent.hidden_size} {cell.name}, {result['parameters']:,} parameters"
-    report = Report("A language model", subtitle=f"{about}, trained on {_files(corpus)}")
+    report = Report("A language model", subtitle=f"{about}, trained on {_text(run)}")
     add_head(report, result, run.summary)
     add_text_sections(report, run)
     report.section("Data").table(
@@ -92,7 +94,7 @@ def write_report(run: TextRun) -> None:
             task="text",
             cell=cell.name,
             parameters=result["parameters"],
-            summary=f"Predicts the next {corpus.unit}; trained on {_files(corpus)}.",
+            summary=f"Predicts the next {corpus.unit}; trained on {_text(run)}.",
             data=[DataPart(name, len(part), model.tokenizer.kind) for name, part in corpus.parts.items()],
             metric=loss_metric(corpus.unit),
             scores=scores(result),
@@ -110,8 +112,8 @@ def write_report(run: TextRun) -> None:
     )
 
 
-def _files(corpus: TextCorpus) -> str:
-    names = [file.name for file in corpus.files]
+def _text(run: TextRun) -> str:
+    names = [run.data_name] if run.data_name else [file.name for file in run.corpus.files]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more files"
 
 

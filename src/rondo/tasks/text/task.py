@@ -49,8 +49,12 @@ def run_text(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    data_name: str | None = None,
 ) -> TextRun | None:
-    """`train_text` with everything that it made; None in processes other than the main one."""
+    """`train_text` with everything that it made; None in processes other than the main one.
+
+    ``data_name`` says in page and card what the text is, where the names of the files do not.
+    """
     started = time.perf_counter()
     progress = progress or SilentProgress()
     check_output_folder(out, resume=resume, overwrite=overwrite)
@@ -89,6 +93,6 @@ def run_text(
         train_tokens=len(corpus.train),
     )
     provenance = save_with_result(model, folder, result, started=started, data=corpus.files)
-    run = TextRun(folder, model, corpus, summary, result, provenance)
+    run = TextRun(folder, model, corpus, summary, result, provenance, data_name)
     write_report(run)
     return run
