@@ -39,10 +39,10 @@ class TrainingError(RondoError):
     """Training cannot go on, for instance because the loss is no longer finite."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: a known name like ``word``, or all of them if none is near."""
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """The end of an error message: a known name like ``word``, or all of them if none is as near as ``cutoff``."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(word, names, n=3, cutoff=cutoff)
     if close:
 
         def likeness(name: str) -> tuple[float, bool, bool]:

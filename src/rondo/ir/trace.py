@@ -116,15 +116,20 @@ class Symbol(Arithmetic):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise _refused(f"the attribute '.{name}'", nearest(name, _LANGUAGE))
+        raise _refused(f"the attribute '.{name}'", _near(name))
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(function, "__name__", str(function))
-        raise _refused(f"torch's '{name}'", nearest(name, _LANGUAGE))
+        raise _refused(f"torch's '{name}'", _near(name))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        raise _refused(f"NumPy's '{ufunc.__name__}'", nearest(ufunc.__name__, _LANGUAGE))
+        raise _refused(f"NumPy's '{ufunc.__name__}'", _near(ufunc.__name__))
+
+
+def _near(name: str) -> str:
+    """A word of the language that is all but ``name`` (sin is not silu), else its words."""
+    return nearest(name, _LANGUAGE, cutoff=0.75)
 
 
 def _functions_hint() -> str:
