@@ -51,8 +51,9 @@ def save_model(
     digest = hashlib.sha256(weights).hexdigest()
     head = {"format": FORMAT, "rondo": rondo.__version__, **config, _DIGEST: digest}
     head[_PARTS] = {path.name: hashlib.sha256(data).hexdigest() for path, data in (parts or {}).items()}
-    files: dict[Path | str, bytes] = {**(parts or {})}
-    storage.write_together({**files, folder / WEIGHTS: weights, folder / CONFIG: storage.json_bytes(head)})
+    files: dict[Path | str, bytes] = dict(parts or {})  # type: ignore[arg-type]
+    files |= {folder / WEIGHTS: weights, folder / CONFIG: storage.json_bytes(head)}
+    storage.write_together(files)
 
 
 def read_model(folder: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
