@@ -429,3 +429,16 @@ def test_a_log_that_cannot_be_written_is_an_error_in_words(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RondoError, match="cannot write"):
         run(tmp_path / "file" / "model")
+
+
+def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rondo.training.processes import _fabric_precision
+
+    options = TrainingOptions(precision="bf16-mixed")
+    for found, fine in (({"avx2": True}, False), ({"avx2": True, "avx512_bw": True}, True), ({}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found, raising=False)
+        if fine:
+            assert _fabric_precision(options, "cpu") == "bf16-mixed"
+        else:
+            with pytest.raises(UsageError, match="this processor has no bfloat16"):
+                _fabric_precision(options, "cpu")

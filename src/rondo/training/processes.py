@@ -133,11 +133,20 @@ def chosen_device(options: TrainingOptions) -> tuple[str, int | list[int]]:
     return kind, [int(index)] if index else 1
 
 
+def _cpu_has_bfloat16() -> bool:
+    """Whether torch's recurrent layers run in bfloat16 here: on x86 they need AVX-512 (or a later form of it)."""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # not in every version: then it is tried
+    has = ask() if ask is not None else {}
+    return not has.get("avx2", False) or any(has.get(name, False) for name in ("avx512_bw", "avx_ne_convert"))
+
+
 def _fabric_precision(options: TrainingOptions, accelerator: str) -> Any:
     if options.precision == "bf16-mixed":
         if accelerator == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise UsageError("--precision bf16-mixed: this GPU has no bfloat16; leave it at 32")
         if accelerator == "mps":
             raise UsageError("--precision bf16-mixed: not on this device; leave it at 32")
+        if accelerator == "cpu" and not _cpu_has_bfloat16():
+            raise UsageError("--precision bf16-mixed: this processor has no bfloat16; leave it at 32")
         return "bf16-mixed"
     return "64-true" if options.precision == "64" else "32-true"

@@ -85,8 +85,8 @@ class PoetryModel:
         """
         if samples < 1:
             raise UsageError(f"samples is at least 1, not {samples}")
-        named = {} if form is None else {"form": form}
-        asked = PoemRequest(**named, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
+        wanted = PoemRequest.form if form is None else form
+        asked = PoemRequest(form=wanted, prompt=prompt, acrostic=acrostic, first_line=first_line, **rules)
         sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=repetition_penalty)
         chosen = script or self._script_of(prompt + acrostic + first_line, form or "")
         return [to_script(poem, chosen) for poem in self._write(asked, samples, sampling, seed)]
