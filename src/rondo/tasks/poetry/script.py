@@ -17,7 +17,7 @@ from rondo.errors import RondoError, UsageError, nearest
 try:
     import opencc
 except ImportError:  # an extra: nothing but verse needs it
-    opencc = None
+    opencc = None  # type: ignore[assignment]
 
 SCRIPTS = ("traditional", "simplified")
 
