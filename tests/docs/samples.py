@@ -21,7 +21,7 @@ POEMS = [
 
 
 def write_samples(folder: Path) -> None:
-    """`my_text.txt` and `another_text.txt` (English-like text), and `poems.jsonl` (eight real poems, 200 of random characters)."""
+    """Two files of English-like text, and `poems.jsonl`: eight real poems, 200 of random characters."""
     (folder / "my_text.txt").write_text(inspect.getsource(textwrap) + inspect.getsource(random), encoding="utf-8")
     (folder / "another_text.txt").write_text(inspect.getsource(json), encoding="utf-8")
     with (folder / "poems.jsonl").open("w", encoding="utf-8") as file:

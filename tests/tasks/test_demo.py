@@ -68,7 +68,7 @@ def test_a_folder_with_something_else_is_left_alone(small: Path) -> None:
 
 
 def test_the_verdict_says_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = {"valid_loss": 1.5, "baseline_loss": 1.4, "baseline": "Kneser-Ney, order 6"}
+    result = {"valid_loss": 1.5, "baseline_loss": 1.4, "baseline": "Kneser-Ney, order 6", "epochs": 2.0}
     monkeypatch.setattr(demo, "LONGER_RUN", Score("After an hour", 1.234, note="see benchmarks"))
     behind = demo.text_verdict(result)
     assert "still behind Kneser-Ney, order 6: 1.500 to 1.400" in behind
@@ -76,3 +76,6 @@ def test_the_verdict_says_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = demo.text_verdict({**result, "valid_loss": 1.3})
     assert "ahead of Kneser-Ney, order 6: 1.300 to 1.400" in ahead
     assert "behind" not in ahead
+    hardly = demo.text_verdict({**result, "epochs": 0.01, "steps": 4})
+    assert "Only 4 steps" in hardly
+    assert "--minutes" in hardly

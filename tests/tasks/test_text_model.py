@@ -195,7 +195,7 @@ def test_lengths_and_samples_are_counted_in_tokens(models: dict[str, Path]) -> N
         model.generate(samples=0)
     with pytest.raises(UsageError, match="length is a number of tokens, not -1"):
         model.generate(length=-1)
-    with pytest.raises(UsageError, match="seed is 0 or more"):
+    with pytest.raises(UsageError, match="seed is from 0 to"):
         model.generate(seed=-1)
 
 

@@ -88,6 +88,8 @@ def fill(
     _check_numbers(chosen)
     if chosen.scheme not in SCHEMES:
         raise UsageError(f"unknown initialisation '{chosen.scheme}'{nearest(str(chosen.scheme), SCHEMES)}")
+    if all(tensor.is_meta for tensor in weights.values()):
+        return  # nothing is there to be filled: only the shapes are asked for
     for parameter in parameters:
         if parameter.name not in weights:
             continue

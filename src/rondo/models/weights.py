@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from rondo.errors import ModelError
 
@@ -16,13 +17,24 @@ N = TypeVar("N", bound=torch.nn.Module)
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
+class _ShapesOnly(TorchFunctionMode):
+    """Leaves out the drawing of initial values, which torch's meta device does through its compiler."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return function(*args, **(kwargs or {}))
+
+
 def load_network(rebuild: Callable[[int | None], N], tensors: Mapping[str, Tensor], folder: Path | str) -> N:
     """The network that ``rebuild`` makes from a configuration, with its saved weights.
 
     It is made on torch's meta device first, ``rebuild(at most so many layers)``: sizes that the weights do not
     have take neither time nor memory.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _ShapesOnly():
         _check(rebuild(len(tensors)), tensors, folder)
     network = rebuild(None)
     load_weights(network, tensors, folder)

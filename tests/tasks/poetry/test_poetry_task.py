@@ -454,7 +454,7 @@ def test_the_memory_knows_lines_in_any_variant(tmp_path: Path) -> None:
     from rondo.storage import write_tensors
 
     write_tensors(tmp_path / "training-lines.safetensors", {"other": torch.zeros(1)})
-    with pytest.raises(ModelError, match="has no 'hashes'"):
+    with pytest.raises(ModelError, match="does not hold 'hashes'"):
         LineMemory.load(tmp_path)
 
 
