@@ -26,7 +26,7 @@ from rondo.training.protocols import Progress, SilentProgress
 
 CHARACTERS = 2_000_000
 """About so much of the library is read."""
-MINUTES = 2.75
+MINUTES = 3.75
 ENOUGH = 0.3
 """Passes through the text below which the text model is not worth looking at."""
 LONGER_RUN: Score | None = None
