@@ -12,6 +12,7 @@ import json
 import math
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
                 )
         results.append(figures(result))
         if row.task == "poetry":
-            results[-1] |= verse(out)
+            with progress_for(quiet=False) as progress:
+                results[-1] |= verse(out, progress.message)
     values = [result[row.figure] for result in results]
     provenance = collect().to_dict()
     return {
@@ -102,7 +104,7 @@ def figures(result: dict[str, Any]) -> dict[str, Any]:
     return {key: found[key] for key in FIGURES if key in found}
 
 
-def verse(folder: Path) -> dict[str, Any]:
+def verse(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """A thousand free and a thousand held quatrains beside the human ones that were held out."""
     from rondo.tasks.poetry.forms import QIJUE, WUJUE
     from rondo.tasks.poetry.options import PoetryData
@@ -112,7 +114,7 @@ def verse(folder: Path) -> dict[str, Any]:
     options = model.config["options"]
     _, parts = read_parts([DATA / "tang_poetry/tang_poems.jsonl.xz"], PoetryData(**options["data"]),
                           seed=options["training"]["seed"])  # fmt: skip
-    table = model.compare(parts.valid, samples=1000, temperature=1.0, seed=0, forms=(WUJUE, QIJUE))
+    table = model.compare(parts.valid, samples=1000, temperature=1.0, seed=0, forms=(WUJUE, QIJUE), say=say)
     return {"quatrains": table.to_dict()}
 
 
