@@ -13,7 +13,7 @@ from rich.console import Console
 
 from rondo.cli import progress as module
 from rondo.cli.output import duration, table
-from rondo.cli.progress import BarProgress, LineProgress, NoProgress, progress_for
+from rondo.cli.progress import BarProgress, LineProgress, NoProgress, progress_for, waiting
 from rondo.training.protocols import Now, TrainingSummary
 
 
@@ -105,6 +105,16 @@ def test_the_bar_shows_loss_validation_rate_and_time_left() -> None:
     Console(file=screen, width=120).print(module._bar(now(), {"valid_loss": 3.2}))
     shown = " ".join(screen.getvalue().partition("25%")[2].split())
     assert shown == "loss 2.346 valid 3.200 12.3k tokens/s epoch 1.5 1 min 30 s left"
+
+
+def test_who_waits_is_told_what_is_done_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, quiet, seen in ((True, False, True), (True, True, False), (False, False, False)):
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=terminal, width=100, color_system=None)
+        monkeypatch.setattr(module, "Console", lambda console=console, **_: console)
+        with waiting("scoring", quiet=quiet) as say:
+            say("poems: 2 of [8]")
+        assert ("poems: 2 of [8]" in screen.getvalue()) is seen
 
 
 def test_time_that_is_not_known_is_not_shown() -> None:

@@ -20,12 +20,16 @@ from rondo.data.tokenizers import CharacterTokenizer
 from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.language_model import LanguageModel, LanguageModelOptions, describe
 from rondo.tasks.poetry.memory import LineMemory
+from rondo.tasks.poetry.model import PoetryModel
+from rondo.tasks.poetry.options import PoetryNetwork
+from rondo.tasks.poetry.vocabulary import PoemVocabulary
 from rondo.tasks.text.model import TextModel
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A small text model that was not trained."""
+    torch.manual_seed(0)
     options = LanguageModelOptions(hidden=5, layers=2, embedding=3, cell="lstm")
     tokenizer = CharacterTokenizer("abc ")
     network = LanguageModel(tokenizer.size, options)
@@ -89,6 +93,40 @@ def test_a_configuration_of_other_types_and_sizes(model: Path, place: str, value
     edit(model, place, value)
     with pytest.raises(ModelError, match=str(model)):
         rondo.load(model)
+
+
+@pytest.fixture
+def poet(tmp_path: Path) -> Path:
+    """A small model of verse that was not trained and knows its place."""
+    options = PoetryNetwork(hidden=5, layers=1, embedding=3)
+    vocabulary = PoemVocabulary("春夏秋冬")
+    network = LanguageModel(vocabulary.size, options, place=vocabulary.place_tokens)
+    config = {"task": "poetry", "network": describe(network, options)}
+    PoetryModel(network, vocabulary, LineMemory.of([]), config).save(tmp_path / "poet")
+    return tmp_path / "poet"
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("place", None), ("place", 3), ("place", {}), ("place.most", 14), ("place.most", 10**9), ("place.most", 10**30),
+        ("place.most", -1), ("place.forms", []), ("place.forms", [2, 3, 4, 5, 10**30]), ("place.forms", [[2]]),
+        ("place.forms", list(range(2, 10**5))), ("place.line_ends", [True, False]), ("place.line_ends", "78"),
+    ],
+)  # fmt: skip
+def test_a_place_that_is_none(poet: Path, place: str, value: Any) -> None:
+    assert rondo.load(poet).network.place is not None
+    edit(poet, f"network.{place}", value)
+    with pytest.raises(ModelError, match=str(poet)):
+        rondo.load(poet)
+
+
+def test_a_place_that_the_weights_know_of_only(poet: Path) -> None:
+    config = json.loads((poet / "config.json").read_text())
+    del config["network"]["place"]
+    (poet / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"do not belong to its config\.json \(unknown: place\."):
+        rondo.load(poet)
 
 
 def test_a_number_of_thousands_of_digits(model: Path) -> None:

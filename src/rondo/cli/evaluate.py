@@ -72,7 +72,9 @@ def run(arguments: Sequence[str]) -> int:
         model = load(folder, device=device)
         if task == "poetry":
             say_notes([_how_long(given.get("samples", SAMPLES.default))], quiet=quiet)
-        with waiting("scoring", quiet=quiet):
+        with waiting("scoring", quiet=quiet) as say:
+            if task == "poetry":
+                given["say"] = say
             result = {"model": folder, **model.evaluate(files, **given)}
     known = learned_from(config, files) if task == "text" else []
     notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -137,12 +137,15 @@ class NoProgress:
 
 
 @contextlib.contextmanager
-def waiting(text: str, *, quiet: bool = False) -> Iterator[None]:
-    """A sign of life on a terminal, for what takes a while and does not say how long."""
+def waiting(text: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A sign of life on a terminal, for what takes a while; what it gives says in other words what is done now."""
     console = Console(stderr=True, highlight=False)
     alive = console.is_terminal and not console.is_dumb_terminal and not quiet
-    with console.status(text) if alive else contextlib.nullcontext():
-        yield
+    if not alive:
+        yield lambda now: None
+        return
+    with console.status(text) as status:
+        yield lambda now: status.update(Text(now))
 
 
 def progress_for(*, quiet: bool) -> LineProgress | BarProgress | NoProgress:

@@ -24,6 +24,7 @@ from rondo.errors import ModelError, RondoError, UsageError
 from rondo.layers import StackState
 from rondo.layers.dropout import dropped, probability
 from rondo.models.options import RecurrentOptions
+from rondo.models.place import Place, PlaceTokens, split_state
 
 FEW_TOKENS, NARROW = 256, 64
 """Up to so many tokens, token vectors are so wide if nothing is said."""
@@ -65,9 +66,18 @@ class LanguageModel(nn.Module):
     Token vectors start out standard normal: from vectors of a tenth of that, training takes several times as
     many steps. A tied matrix starts small, as a read-out must, and its rows are multiplied by the square root
     of their width where they are token vectors (Vaswani et al. 2017, section 3.4).
+
+    With ``place`` each token's vector is added to that of the place in the text; the place goes along in the state.
     """
 
-    def __init__(self, vocabulary_size: int, options: LanguageModelOptions, *, cell: Cell | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        options: LanguageModelOptions,
+        *,
+        cell: Cell | None = None,
+        place: PlaceTokens | None = None,
+    ) -> None:
         super().__init__()
         width = options.projection or options.hidden
         embedding = options.embedding
@@ -90,6 +100,7 @@ class LanguageModel(nn.Module):
             self.gain = math.sqrt(embedding)
             nn.init.normal_(self.embedding.weight, std=1.0 / self.gain)
             self.readout.weight = self.embedding.weight
+        self.place = None if place is None else Place(place, vocabulary_size, embedding)
 
     @property
     def vocabulary_size(self) -> int:
@@ -104,20 +115,36 @@ class LanguageModel(nn.Module):
         reset: Tensor | None = None,
     ) -> LanguageModelOutput:
         """Run over tokens (B, T) of int64; ``lengths`` and ``reset`` as in `Recurrent`."""
-        output = self.recurrent(self._vectors(tokens), state, lengths=lengths, reset=reset)
+        vectors, state, place = self._vectors(tokens, state, lengths=lengths, reset=reset)
+        output = self.recurrent(vectors, state, lengths=lengths, reset=reset)
         features = output.sequence
         if self.training:
             features = dropped(features, self.output_dropout, locked=self.locked)
-        return LanguageModelOutput(self.readout(features), output.state, output.sequence, features)
+        return LanguageModelOutput(self.readout(features), _joined(output.state, place), output.sequence, features)
 
     def step(self, tokens: Tensor, state: StackState | None) -> tuple[Tensor, StackState]:
         """One step for tokens (B,): logits (B, V) of the next token, and the state."""
-        features, state = self.recurrent.step(self._vectors(tokens), state)
-        return self.readout(features), state
+        vectors, state, place = self._vectors(tokens[:, None], state)
+        features, after = self.recurrent.step(vectors[:, 0], state)
+        return self.readout(features), _joined(after, place)
 
-    def _vectors(self, tokens: Tensor) -> Tensor:
+    def _vectors(
+        self,
+        tokens: Tensor,
+        state: StackState | None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, StackState | None, Mapping[str, Tensor]]:
+        """What the layers read, what of the state is theirs, and the place behind the tokens."""
         vectors = self.embedding(tokens)
-        return vectors if self.gain == 1.0 else vectors * self.gain
+        if self.gain != 1.0:
+            vectors = vectors * self.gain
+        if self.place is None:
+            return vectors, state, {}
+        state, before = split_state(state)
+        added, after = self.place(tokens, before, lengths=lengths, reset=reset)
+        return vectors + added, state, after
 
     @torch.no_grad()
     def nats(self, tokens: npt.ArrayLike | Tensor, *, chunk: int = 512) -> Tensor:
@@ -138,12 +165,18 @@ class LanguageModel(nn.Module):
         return torch.cat(parts)
 
 
+def _joined(state: StackState, place: Mapping[str, Tensor]) -> StackState:
+    return StackState({**state.parts(), **place}) if place else state
+
+
 def describe(network: LanguageModel, options: LanguageModelOptions) -> dict[str, Any]:
     """The entry ``network`` of a model's configuration, from which `rebuild` makes the network again."""
     fields = [field.name for field in dataclasses.fields(LanguageModelOptions)]
+    place = {} if network.place is None else {"place": network.place.tokens.to_json()}
     return {
         "options": {name: getattr(options, name) for name in fields},
         "cell": network.recurrent.cell.to_json(),
+        **place,
     }
 
 
@@ -155,6 +188,7 @@ def rebuild(config: Mapping[str, Any], vocabulary_size: int, at_most: int | None
     try:
         shape = config["network"]
         options = LanguageModelOptions.saved(shape["options"], at_most)
-        return LanguageModel(vocabulary_size, options, cell=Cell.from_json(shape["cell"]))
+        place = PlaceTokens.from_json(shape["place"]) if "place" in shape else None
+        return LanguageModel(vocabulary_size, options, cell=Cell.from_json(shape["cell"]), place=place)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
         raise ModelError(f"config.json does not describe a language model: {type(error).__name__}: {error}") from None

@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_model(tmp_path: Path, file: Path, no_repor
         {"min_count": 40}, {"max_tokens": 40}, {"batch_tokens": 700}, {"valid_fraction": 0.3}, {"embedding": 12},
         {"tied": True}, {"output_dropout": 0.0}, {"layers": 2}, {"hidden": 12}, {"cell": "min_gru"},
         {"learning_rate": 1e-3}, {"warmup_steps": 3}, {"weight_decay": 0.5}, {"recurrent_dropout": 0.3},
-        {"activation_reg": 2.0},
+        {"activation_reg": 2.0}, {"place": False},
     ],
     ids=str,
 )  # fmt: skip
@@ -129,6 +129,18 @@ def test_an_option_changes_what_is_learned(
     train(file, tmp_path / "a", **base)
     train(file, tmp_path / "b", **{**base, **options})
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_a_network_that_is_told_its_place_holds_the_format_by_itself(
+    tmp_path: Path, file: Path, no_report: None
+) -> None:
+    right = {}
+    for place in (True, False):
+        folder = tmp_path / str(place)
+        train(file, folder, place=place, steps=200, learning_rate=1e-2, hidden=64, layers=2, baseline_order=0)
+        samples = rondo.load(folder).sample_set(samples=100, held=False, temperature=1.0, seed=0)
+        right[place] = evaluate_poems(samples).format_right.count
+    assert right[True] > right[False] + 25
 
 
 def test_layer_dropout_counts_with_layers(tmp_path: Path, file: Path, no_report: None) -> None:
@@ -191,6 +203,16 @@ def test_options_out_of_range_are_refused(tmp_path: Path, file: Path) -> None:
         with pytest.raises(UsageError, match=said):
             train(file, tmp_path / "m", **options)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_model_without_the_place_is_read_and_resumed_as_one(tmp_path: Path, file: Path, no_report: None) -> None:
+    train(file, tmp_path / "m", place=False)
+    model = rondo.load(tmp_path / "m")
+    assert model.network.place is None
+    assert "place" not in model.config["network"]
+    assert len(model.generate("5x4", samples=2, seed=0)) == 2
+    with pytest.raises(UsageError, match="--place was off, is now on"):
+        train(file, tmp_path / "m", resume=True)
 
 
 # ------------------------------------------------------------------------------------ what is held out
@@ -405,8 +427,11 @@ def test_evaluation_leaves_out_the_poems_it_knows(
     poet: PoetryModel, trained: tuple[Path, dict[str, Any]], file: Path, tmp_path: Path
 ) -> None:
     _, parts = read_parts([file], PoetryData(min_count=1), seed=0)
-    found = poet.evaluate(file, samples=8, seed=0)
+    said: list[str] = []
+    found = poet.evaluate(file, samples=8, seed=0, say=said.append)
 
+    assert said[0] == f"poems {FREE}: 0 of 8, next 2 五言絕句"
+    assert (len(said), said[-1]) == (8, f"poems {HELD}: 6 of 8, next 2 七言律詩")
     assert found["known_poems_left_out"] == len(parts.train)
     assert found["poems"] == len(parts.valid)
     assert found["nats"] == pytest.approx(trained[1]["valid_loss"])

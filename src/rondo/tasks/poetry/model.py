@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,22 @@ class PoetryModel:
         return [to_script(poem, chosen) for poem in self._write(asked, samples, sampling, seed)]
 
     def sample_set(
-        self, *, samples: int, held: bool, temperature: float, seed: int, forms: Sequence[Form] = FIXED_FORMS
+        self,
+        *,
+        samples: int,
+        held: bool,
+        temperature: float,
+        seed: int,
+        forms: Sequence[Form] = FIXED_FORMS,
+        say: Callable[[str], None] | None = None,
     ) -> PoemSet:
-        """Poems for an evaluation, the same number in each form."""
+        """Poems for an evaluation, the same number in each form; ``say`` hears how far it is."""
         texts: list[str] = []
         asked: list[Form | None] = []
         for number, form in enumerate(forms):
             count = samples // len(forms) + (number < samples % len(forms))
+            if say:
+                say(f"poems {HELD if held else FREE}: {len(texts):,} of {samples:,}, next {count:,} {form.name}")
             request = PoemRequest(form=form.name) if held else PoemRequest(form=form.name, hold_form=False)
             sampling = Sampling(temperature=temperature)
             texts += self._write(request, count, sampling, seed + number) if count else []
@@ -122,15 +131,16 @@ class PoetryModel:
         temperature: float = 1.0,
         seed: int = 0,
         forms: Sequence[Form] = FIXED_FORMS,
+        say: Callable[[str], None] | None = None,
     ) -> Comparison:
         """Free samples, held samples (where the vocabulary allows it) and human poems in these forms."""
         names = {form.name for form in forms}
         poems = [poem for poem in human if poem.form.name in names]
         sets = {
-            FREE: self.sample_set(samples=samples, held=False, temperature=temperature, seed=seed, forms=forms),
+            name: self.sample_set(samples=samples, held=held, temperature=temperature, seed=seed, forms=forms, say=say)
+            for name, held in ((FREE, False), (HELD, True))
+            if not held or self.can_hold(forms)
         }
-        if self.can_hold(forms):
-            sets[HELD] = self.sample_set(samples=samples, held=True, temperature=temperature, seed=seed, forms=forms)
         if poems:
             sets[HUMAN] = PoemSet([poem.text for poem in poems], [poem.form for poem in poems])
         return compare(sets, training=self.memory)
@@ -148,6 +158,7 @@ class PoetryModel:
         temperature: float = 1.0,
         seed: int = 0,
         form: str | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> dict[str, Any]:
         """Score the human poems in ``paths``, and hold poems by the model beside them.
 
@@ -162,7 +173,7 @@ class PoetryModel:
             raise DataError(f"all {len(corpus.poems)} poems stand in the model's training part: nothing to judge by")
         forms = FIXED_FORMS if form is None else (get_form(form),)
         loss = self.score(human)
-        table = self.compare(human, samples=samples, temperature=temperature, seed=seed, forms=forms)
+        table = self.compare(human, samples=samples, temperature=temperature, seed=seed, forms=forms, say=say)
         return {
             "task": self.task,
             "poems": len(human),

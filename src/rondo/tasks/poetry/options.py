@@ -43,6 +43,9 @@ class PoetryNetwork(LanguageModelOptions):
     """Probability of dropping values before the read-out."""
     layer_dropout: float = 0.2
     """Probability of dropping outputs between layers."""
+    place: bool = True
+    """Tell the network at each step the form, the line and the position in the line that it has come to, as they
+    follow from what it has read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,8 @@ def train_poetry(
     )
 
     torch.manual_seed(training.seed)
-    network = LanguageModel(vocabulary.size, options.model)
+    place = vocabulary.place_tokens if options.model.place else None
+    network = LanguageModel(vocabulary.size, options.model, place=place)
     folder = begin_folder(out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress)
     learned = np.concatenate(poems)
     baseline = fit_baseline(

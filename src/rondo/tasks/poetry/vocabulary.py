@@ -13,6 +13,7 @@ import numpy as np
 
 from rondo.errors import ModelError, UsageError
 from rondo.models.folder import part_of
+from rondo.models.place import PlaceTokens
 from rondo.storage import read_json, write_json
 from rondo.tasks.poetry.corpus import Poem
 from rondo.tasks.poetry.forms import COMMA, FORMS, STOP, Form
@@ -74,6 +75,11 @@ class PoemVocabulary:
     def first_character(self) -> int:
         """All tokens from this number on are characters of verse."""
         return len(_SPECIAL)
+
+    @property
+    def place_tokens(self) -> PlaceTokens:
+        """The tokens that say where in a poem one is."""
+        return PlaceTokens(forms=tuple(self._form_ids.values()), line_ends=(self.comma, self.stop))
 
     def form_token(self, form: Form) -> int:
         return self._form_ids[form.name]
