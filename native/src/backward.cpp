@@ -1,0 +1,263 @@
+// Backpropagation through time: the derived step from the last to the first, then the matrices' gradients.
+
+#include <algorithm>
+#include <cstring>
+
+#include "run.h"
+
+namespace rondo {
+namespace {
+
+template <class T>
+void copy_or_clear(T* to, const T* from, std::ptrdiff_t n) {
+    if (from) std::memcpy(to, from, sizeof(T) * n);
+    else std::fill_n(to, n, T(0));
+}
+
+}  // namespace
+
+template <class T>
+void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Residuals<T>& residuals,
+                             const Gradients<T>& gradients) const {
+    Run run(*this, call, packed, true);
+    run.asked = &gradients;
+    run.allocate_rows(nullptr, nullptr, &residuals.states);
+    run.allocate_work();
+    for (int width = 0; width < WIDTHS; ++width) run.kept[width] = residuals.kept[width].template as<T>();
+
+    std::ptrdiff_t sums = 0;
+    for (const auto& references : plan_.gradients) sums += padded(plan_.parameters[references[0].parameter].rows);
+    run.gradients = Memory(checked_bytes(sizeof(T), {run.members, sums + PANEL}));
+    run.accumulated = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(accumulated_size_ + PANEL)}));
+    std::ptrdiff_t at = 0;
+    for (const OuterProduct& product : outers_) {
+        // Packed for the number of rows that the kernel for so many outputs takes: once for each such number.
+        const int best = kernels_.best_rows[product.lefts.size()];
+        run.rights.push_back(product.right);
+        std::ptrdiff_t offset = -1;
+        for (std::size_t i = 0; i + 1 < run.rights.size(); ++i) {
+            if (run.rights[i] == product.right && kernels_.best_rows[outers_[i].lefts.size()] == best) {
+                offset = run.right_offsets[i];
+            }
+        }
+        run.right_offsets.push_back(offset >= 0 ? offset : at);
+        if (offset < 0) at += static_cast<std::ptrdiff_t>(ceil_div(product.columns, best)) * best * run.chunk * run.R;
+    }
+    run.packed_rights = Memory(checked_bytes(sizeof(T), {at + PANEL}));
+
+    const auto parts = plan_.state_widths.size();
+    for (std::size_t part = 0; part < parts; ++part) {
+        const std::ptrdiff_t n = units(plan_.state_widths[part]);
+        if (gradients.dfresh[part]) std::fill_n(gradients.dfresh[part], n * call.B, T(0));
+        if (T* const given = gradients.dgiven[part]) {
+            copy_or_clear(given, gradients.dfinal[part], n * call.B);
+            // Sequences without steps hand their gradient through; all others add theirs.
+            for (std::size_t t = 0; call.lanes && t < call.lanes->ends.size(); ++t) {
+                for (const Lanes::Event& event : call.lanes->ends[t]) std::fill_n(given + event.sequence * n, n, T(0));
+            }
+        }
+    }
+    for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
+        if (!gradients.dparameters[i]) continue;
+        const Parameter& p = plan_.parameters[i];
+        const std::ptrdiff_t columns = p.columns < 0 ? 1 : units(p.columns) / p.heads;
+        std::fill_n(gradients.dparameters[i], columns * p.blocks * units(p.rows), T(0));
+    }
+    if (!run.R || !run.steps) return;
+
+    for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
+        const RowBuffer& buffer = plan_.rows[i];
+        if (buffer.role != Role::carry) continue;
+        const int n = units(buffer.width);
+        const T* from = call.lanes ? nullptr : gradients.dfinal[buffer.part];
+        for (int r = 0; r < run.R; ++r) {
+            copy_or_clear(run.rows[i].base + r * run.rows[i].row, from ? from + static_cast<std::ptrdiff_t>(r) * n : nullptr, n);
+        }
+    }
+    run.team([&](int id, int count, Barrier& barrier) { typename Run::Member(run, id, count, barrier).backward(); });
+    for (std::size_t i = 0; i < plan_.rows.size() && !call.lanes; ++i) {
+        const RowBuffer& buffer = plan_.rows[i];
+        if (buffer.role != Role::carry || !gradients.dgiven[buffer.part]) continue;
+        const int n = units(buffer.width);
+        for (int r = 0; r < run.R; ++r) {
+            std::memcpy(gradients.dgiven[buffer.part] + static_cast<std::ptrdiff_t>(r) * n,
+                        run.rows[i].base + r * run.rows[i].row, sizeof(T) * n);
+        }
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::backward() {
+    int end = run.steps;
+    while (end > 0) {
+        const int begin = (end - 1) / run.chunk * run.chunk;
+        bind(begin, end);
+        gather(Role::x, begin, end);
+        gather(Role::mask, begin, end);
+        gather(Role::dy, begin, end);
+        clear_left_out(begin, end);
+        meet();
+        if (run.engine.is_scan_ && !run.call.lanes) {
+            scan(begin, end);
+        } else {
+            for (int t = end - 1; t >= begin; --t) {
+                if (run.call.lanes) events(t, false);
+                for (std::size_t i = 0; i < run.plan.stages.size(); ++i) stage(static_cast<int>(i), t - begin, running(t));
+                if (run.call.lanes) events(t, true);
+            }
+        }
+        multiply_chunk(run.engine.after_, begin, end);
+        meet();
+        scatter(Role::dx, begin, end);
+        if (!run.engine.outers_.empty()) {
+            barrier.wait();
+            pack_rights(begin, end);
+            barrier.wait();
+            outer_products(begin, end, end == run.steps);
+        }
+        barrier.wait();
+        end = begin;
+    }
+    unpack_gradients();
+}
+
+// Rows behind their last step take no part in the steps, but do in the products over a chunk: as zeros.
+template <class T>
+void Engine<T>::Run::Member::clear_left_out(int begin, int end) {
+    if (!run.call.lanes) return;
+    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
+    for (int step = share.first; step < share.last; ++step) {
+        const int n = run.call.lanes->running[begin + step];
+        for (int width = 0; width < WIDTHS; ++width) {
+            const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(run.plan.work[width]) * PANEL;
+            for (int panel = 0; row && panel < run.engine.panels(width); ++panel) {
+                T* const rows = run.work[width] + (static_cast<std::ptrdiff_t>(panel) * run.chunk + step) * run.R * row;
+                const int from = std::max(n, first_row);
+                if (from < last_row) std::fill_n(rows + from * row, (last_row - from) * row, T(0));
+            }
+        }
+    }
+}
+
+// Right sides as [columns in the kernel's rows][step and row][such a column]: what the kernel reads is together.
+template <class T>
+void Engine<T>::Run::Member::pack_rights(int begin, int end) {
+    for (std::size_t i = 0; i < run.engine.outers_.size(); ++i) {
+        bool done = false;
+        for (std::size_t j = 0; j < i; ++j) done = done || run.right_offsets[j] == run.right_offsets[i];
+        if (done) continue;
+        const OuterProduct& product = run.engine.outers_[i];
+        const int best = run.engine.kernels_.best_rows[product.lefts.size()];
+        const int number = run.plan.operands[product.right].index;
+        const Rows& place = run.rows[number];
+        const Share share(ceil_div(product.columns, best), id, count);
+        for (int tile = share.first; tile < share.last; ++tile) {
+            T* to = run.packed_rights.template as<T>() + run.right_offsets[i] +
+                    static_cast<std::ptrdiff_t>(tile) * best * run.chunk * run.R;
+            const int columns = std::min(best, product.columns - tile * best);
+            for (int step = 0; step < end - begin; ++step) {
+                const int n_running = run.call.lanes ? run.call.lanes->running[begin + step] : run.R;
+                const T* from = at(step)[product.right].base + static_cast<std::ptrdiff_t>(tile) * best;
+                for (int r = 0; r < run.R; ++r, to += best, from += place.row) {
+                    if (r >= n_running) std::fill_n(to, best, T(0));
+                    else for (int k = 0; k < columns; ++k) to[k] = from[k];
+                }
+            }
+        }
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
+    const int n = (end - begin) * run.R;
+    const Kernels<T>& kernels = run.engine.kernels_;
+    for (std::size_t i = 0; i < run.engine.outers_.size(); ++i) {
+        const OuterProduct& product = run.engine.outers_[i];
+        const int G = static_cast<int>(product.lefts.size());
+        const int best = kernels.best_rows[G];
+        const Bound<T>& left = at(0)[product.lefts[0].slot];
+        const std::ptrdiff_t zero = 0;
+        std::ptrdiff_t b_output[MAX_OUTPUTS], c_output[MAX_OUTPUTS];
+        rondo::Product<T> call;
+        for (int g = 0; g < G; ++g) {
+            b_output[g] = at(0)[product.lefts[g].slot].base - left.base;
+            c_output[g] = g * PANEL;
+            call.start[g] = first ? Start::zero : Start::accumulate;
+            call.start_vector[g] = nullptr;
+        }
+        call.a_row = 1;
+        call.a_run = 0;
+        call.a_step = best;
+        call.a_source = &zero;
+        call.runs = call.sources = 1;
+        call.length = call.last_length = n;
+        call.b_step = left.row;
+        call.b_output = b_output;
+        call.c_row = static_cast<std::ptrdiff_t>(G) * PANEL;
+        call.c_output = c_output;
+        const Share share(run.engine.panels(product.width), id, count);
+        for (int panel = share.first; panel < share.last; ++panel) {
+            call.b = left.base + panel * left.panel;
+            T* const sums = run.accumulated.template as<T>() + product.offset + product.panel_size * panel;
+            for (int column = 0; column < product.columns; column += best) {
+                call.a = run.packed_rights.template as<T>() + run.right_offsets[i] +
+                         static_cast<std::ptrdiff_t>(column) * run.chunk * run.R;
+                call.c = sums + column * call.c_row;
+                kernels.product[std::min(best, product.columns - column)][G](call);
+            }
+        }
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::unpack_gradients() {
+    const Engine& engine = run.engine;
+    for (const OuterProduct& product : engine.outers_) {
+        const int G = static_cast<int>(product.lefts.size());
+        const Share share(engine.panels(product.width), id, count);
+        for (int panel = share.first; panel < share.last; ++panel) {
+            const T* const sums = run.accumulated.template as<T>() + product.offset + product.panel_size * panel;
+            const int lanes = std::min(PANEL, engine.units(product.width) - panel * PANEL);
+            for (int g = 0; g < G; ++g) {
+                const Parameter& stored = run.plan.parameters[product.lefts[g].parameter];
+                T* const whole = run.asked->dparameters[product.lefts[g].parameter];
+                if (!whole) continue;
+                const int rows = engine.units(stored.rows), columns = engine.units(stored.columns) / stored.heads;
+                T* const block = whole + static_cast<std::ptrdiff_t>(product.lefts[g].block) * rows * columns;
+                for (int first = 0; first < product.columns; first += PANEL) {
+                    for (int lane = 0; lane < lanes; ++lane) {
+                        const int unit = panel * PANEL + lane;
+                        const int from = unit / (rows / stored.heads) * columns;  // of the unit's head
+                        T* const row = block + static_cast<std::ptrdiff_t>(unit) * columns;
+                        const int begin = std::max(first, from);
+                        const int end = std::min({first + PANEL, from + columns, product.columns});
+                        const T* sum = sums + (static_cast<std::ptrdiff_t>(begin) * G + g) * PANEL + lane;
+                        for (int k = begin; k < end; ++k, sum += static_cast<std::ptrdiff_t>(G) * PANEL) row[k - from] = *sum;
+                    }
+                }
+            }
+        }
+    }
+    if (id != 0) return;
+    std::ptrdiff_t each = 0;  // of a member's sums to the next one's
+    for (const auto& references : run.plan.gradients) {
+        each += engine.padded(run.plan.parameters[references[0].parameter].rows);
+    }
+    for (std::size_t i = 0; i < run.plan.gradients.size(); ++i) {
+        const int n = engine.units(run.plan.parameters[run.plan.gradients[i][0].parameter].rows);
+        for (const Reference& one : run.plan.gradients[i]) {
+            T* const to = run.asked->dparameters[one.parameter];
+            if (!to) continue;
+            for (int member = 0; member < count; ++member) {
+                const T* part = gradients[i].base + member * each;
+                T* const row = to + static_cast<std::ptrdiff_t>(one.block) * n;
+                for (int u = 0; u < n; ++u) row[u] += part[u];
+            }
+        }
+    }
+}
+
+template class Engine<float>;
+template class Engine<double>;
+
+}  // namespace rondo

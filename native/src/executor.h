@@ -1,0 +1,132 @@
+// Runs plans over time: the loops around the kernels, for any cell. See docs/dev/engine.md.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels.h"
+#include "memory.h"
+#include "plan.h"
+#include "threads.h"
+
+namespace rondo {
+
+// An array given from outside: element (b, t, u) is data[b * batch + t * time + u].
+template <class T>
+struct Given {
+    T* data = nullptr;
+    std::ptrdiff_t batch = 0, time = 0;
+};
+
+// Which sequence stands in which row at which step, where sequences are of different lengths or begin anew
+// inside: several may share a row, end to end. Rows are ordered so that those still running are the first.
+struct Lanes {
+    int rows = 0, steps = 0;
+    std::vector<std::int64_t> place;  // [step][row]: b * T + t, or -1 behind the row's last
+    std::vector<int> running;         // [step]: how many rows, the first ones, have something to do
+    struct Event {
+        int row;
+        int sequence;
+        bool fresh;  // from or to the state of a beginning, not the state that was given
+    };
+    std::vector<std::vector<Event>> begins;  // [step]: the state is replaced before this step
+    std::vector<std::vector<Event>> ends;    // [step]: the state after this step is a sequence's last
+};
+
+// Lengths (B), each 0 to T, or none; cuts (B, T): a sequence begins anew at this step, or none.
+std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* lengths, const std::uint8_t* cuts,
+                                        bool reverse);
+
+// What a plan is run on. Arrays of the state are by part, (B, units) row after row without gaps.
+template <class T>
+struct Call {
+    int B = 0, T_ = 0;
+    bool reverse = false;            // time backwards; with lanes that is in their places already
+    std::shared_ptr<const Lanes> lanes;
+    Given<const T> x;
+    std::vector<Given<const T>> masks;
+    std::vector<const T*> given;     // the state at the beginning; nullptr: zeros
+    std::vector<const T*> fresh;     // the state after a reset; nullptr: zeros
+
+    int rows() const { return lanes ? lanes->rows : B; }
+    int steps() const { return lanes ? lanes->steps : T_; }
+};
+
+// The states of all steps: entry e (the state before step e; e = T is the last) begins at
+// first + e * step, and holds rows of `row` elements.
+template <class T>
+struct States {
+    std::shared_ptr<Memory> memory;  // shared with the tensor of outputs
+    T* first = nullptr;
+    std::ptrdiff_t step = 0;
+    int entries = 0;  // T + 1, or 2 where only the last is kept
+};
+
+// What a forward run leaves for a backward run.
+template <class T>
+struct Residuals {
+    std::vector<States<T>> states;
+    std::array<Memory, WIDTHS> kept;
+};
+
+template <class T>
+struct Gradients {
+    Given<const T> dy;
+    std::vector<const T*> dfinal;    // gradient of the state at the end; nullptr: zeros
+    Given<T> dx;                     // written where the plan gives it
+    std::vector<T*> dgiven, dfresh;  // written; nullptr: not wanted
+    std::vector<T*> dparameters;     // written, as large as the parameters
+};
+
+// Parameters laid out for the kernels of one engine.
+struct Packed {
+    Memory matrices, vectors;
+};
+
+// A plan with its sizes: products cut to the kernels, layouts of memory. It does not change, so it may be
+// used by several threads at once.
+template <class T>
+class Engine {
+public:
+    Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads);
+    ~Engine();
+
+    Packed pack(const std::vector<const T*>& parameters) const;
+
+    // `all_steps` by part: whether all states are kept, or the last alone. `final` by part: (B, units),
+    // written. `y`, where given, receives the outputs of each sequence's steps and zeros behind them.
+    void run_forward(const Call<T>& call, const std::vector<bool>& all_steps, const std::vector<T*>& final,
+                     Given<T> y, const Packed& packed, Residuals<T>& residuals) const;
+    void run_backward(const Call<T>& call, const Packed& packed, const Residuals<T>& residuals,
+                      const Gradients<T>& gradients) const;
+
+    int panels(int width) const;
+    int padded(int width) const { return panels(width) * PANEL; }
+    int units(int width) const { return sizes_[width]; }
+    const Plan& plan() const { return plan_; }
+
+private:
+    struct Product_;
+    struct OuterProduct;
+    struct Run;
+
+    void cut(const Group& group, std::vector<Product_>& into);
+    void pack_product(const Product_& product, int panel_group, const std::vector<const T*>& parameters, T* to) const;
+    void pack_vectors(const std::vector<const T*>& parameters, T* to) const;
+
+    const Plan plan_;
+    const Sizes sizes_;
+    const Kernels<T>& kernels_;
+    const int threads_;
+    std::vector<std::vector<Product_>> stage_products_;
+    std::vector<Product_> hoisted_, after_;
+    std::vector<OuterProduct> outers_;
+    std::size_t packed_size_ = 0, accumulated_size_ = 0, vectors_size_ = 0;
+    std::vector<std::ptrdiff_t> vector_offsets_;
+    Memory constants_;
+    bool is_scan_ = false;
+};
+
+}  // namespace rondo

@@ -1,0 +1,246 @@
+// The Python module rondo._engine. Tensors come as addresses: whoever calls has seen to their type, their
+// memory and their life. rondo/backends/cpu/native.py is that caller.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "dispatch.h"
+#include "executor.h"
+
+namespace nb = nanobind;
+
+namespace rondo {
+namespace {
+
+using Address = std::uintptr_t;
+using Addresses = std::vector<Address>;
+using Array = std::tuple<Address, std::ptrdiff_t, std::ptrdiff_t>;  // address, strides by sequence and step
+
+using BlockTuple = std::tuple<int, int, bool>;
+using GroupTuple = std::tuple<std::vector<int>, std::vector<int>, std::vector<int>, std::vector<std::vector<BlockTuple>>>;
+using CodeList = std::vector<std::array<int, 6>>;
+using StageTuple = std::tuple<int, std::vector<GroupTuple>, CodeList, std::vector<std::pair<int, bool>>, CodeList>;
+using References = std::vector<std::vector<std::pair<int, int>>>;
+
+Group group_of(const GroupTuple& given) {
+    Group group{std::get<0>(given), std::get<1>(given), std::get<2>(given), {}};
+    for (const auto& row : std::get<3>(given)) {
+        group.matrices.emplace_back();
+        for (const auto& [parameter, block, transposed] : row) group.matrices.back().push_back({parameter, block, transposed});
+    }
+    return group;
+}
+
+std::vector<Instruction> code_of(const CodeList& given) {
+    std::vector<Instruction> code;
+    for (const auto& one : given) code.push_back({static_cast<Code>(one[0]), one[1], one[2], one[3], one[4], one[5]});
+    return code;
+}
+
+std::vector<std::vector<Reference>> references_of(const References& given) {
+    std::vector<std::vector<Reference>> lists;
+    for (const auto& list : given) {
+        lists.emplace_back();
+        for (const auto& [parameter, block] : list) lists.back().push_back({parameter, block});
+    }
+    return lists;
+}
+
+Plan make_plan(const std::vector<std::array<int, 4>>& operands, const std::vector<StageTuple>& stages,
+               std::array<int, WIDTHS> kept, std::array<int, WIDTHS> work, int temporaries,
+               const std::vector<std::array<int, 4>>& rows, const References& vectors,
+               const std::vector<std::pair<double, int>>& constants, const std::vector<GroupTuple>& hoisted,
+               const std::vector<GroupTuple>& after,
+               const std::vector<std::pair<int, std::vector<std::array<int, 3>>>>& outers, const References& gradients,
+               const std::vector<std::array<int, 4>>& parameters, const std::vector<int>& state_widths) {
+    Plan plan;
+    for (const auto& one : operands) plan.operands.push_back({static_cast<Place>(one[0]), one[1], one[2], one[3]});
+    for (const auto& [width, groups, code, reductions, row_code] : stages) {
+        Stage stage{width, {}, code_of(code), reductions, code_of(row_code)};
+        for (const GroupTuple& group : groups) stage.groups.push_back(group_of(group));
+        plan.stages.push_back(std::move(stage));
+    }
+    plan.kept = kept;
+    plan.work = work;
+    plan.temporaries = temporaries;
+    for (const auto& one : rows) plan.rows.push_back({static_cast<Role>(one[0]), one[1], one[2], one[3] != 0});
+    plan.vectors = references_of(vectors);
+    for (const auto& [value, over] : constants) plan.constants.push_back({value, over});
+    for (const GroupTuple& group : hoisted) plan.hoisted.push_back(group_of(group));
+    for (const GroupTuple& group : after) plan.after.push_back(group_of(group));
+    for (const auto& [right, lefts] : outers) {
+        Outer outer{right, {}};
+        for (const auto& one : lefts) outer.lefts.push_back({one[0], one[1], one[2]});
+        plan.outers.push_back(std::move(outer));
+    }
+    plan.gradients = references_of(gradients);
+    for (const auto& one : parameters) plan.parameters.push_back({one[0], one[1], one[2], one[3]});
+    plan.state_widths = state_widths;
+    plan.check();
+    return plan;
+}
+
+template <class T>
+std::vector<T*> pointers(const Addresses& addresses) {
+    std::vector<T*> all;
+    for (Address one : addresses) all.push_back(reinterpret_cast<T*>(one));
+    return all;
+}
+
+template <class T>
+Given<T> given_of(const Array& array) {
+    return {reinterpret_cast<T*>(std::get<0>(array)), std::get<1>(array), std::get<2>(array)};
+}
+
+struct Layout {
+    int B, T;
+    bool reverse;
+    std::shared_ptr<const Lanes> lanes;
+};
+
+template <class T>
+Call<T> call_of(const Layout& layout, const Array& x, const std::vector<Array>& masks, const Addresses& given,
+                const Addresses& fresh) {
+    Call<T> call;
+    call.B = layout.B;
+    call.T_ = layout.T;
+    call.reverse = layout.reverse && !layout.lanes;
+    call.lanes = layout.lanes;
+    call.x = given_of<const T>(x);
+    for (const Array& mask : masks) call.masks.push_back(given_of<const T>(mask));
+    call.given = pointers<const T>(given);
+    call.fresh = pointers<const T>(fresh);
+    return call;
+}
+
+// The states of a part as a tensor (entries, rows, units), in the order of time; it shares their memory.
+template <class T>
+nb::object states_tensor(const Residuals<T>& residuals, int part, int first, int count, int rows, int units) {
+    const States<T>& states = residuals.states.at(part);
+    auto* owner = new std::shared_ptr<Memory>(states.memory);
+    const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<Memory>*>(p); });
+    const std::ptrdiff_t step = std::abs(states.step);
+    T* const lowest = states.step < 0 ? states.first + states.step * (states.entries - 1) : states.first;
+    const std::size_t shape[] = {static_cast<std::size_t>(count), static_cast<std::size_t>(rows),
+                                 static_cast<std::size_t>(units)};
+    const std::int64_t strides[] = {step, rows ? step / rows : units, 1};
+    return nb::cast(nb::ndarray<nb::pytorch, T>(lowest + first * step, 3, shape, capsule, strides));
+}
+
+template <class T>
+void bind_engine(nb::module_& module, const std::string& suffix) {
+    nb::class_<Residuals<T>>(module, ("Residuals" + suffix).c_str(), "What a forward run leaves for a backward run.")
+        .def("states", &states_tensor<T>, nb::arg("part"), nb::arg("first"), nb::arg("count"), nb::arg("rows"),
+             nb::arg("units"))
+        .def("bytes", [](const Residuals<T>& residuals) {
+            std::size_t bytes = 0;
+            for (const Memory& kept : residuals.kept) bytes += kept.size();
+            for (const auto& states : residuals.states) bytes += states.memory ? states.memory->size() : 0;
+            return bytes;
+        });
+
+    nb::class_<Engine<T>>(module, ("Engine" + suffix).c_str(), "A plan with its sizes. Does not change.")
+        .def("__init__",
+             [](Engine<T>* self, const Plan& plan, const Sizes& sizes, int threads, const std::string& isa) {
+                 std::string message;
+                 const Kernels<T>* kernels = choose_kernels<T>(isa.c_str(), &message);
+                 if (!kernels) throw std::invalid_argument(message);
+                 new (self) Engine<T>(plan, sizes, *kernels, threads);
+             },
+             nb::arg("plan"), nb::arg("sizes"), nb::arg("threads"), nb::arg("isa") = "")
+        .def("pack",
+             [](const Engine<T>& self, const Addresses& parameters) {
+                 const nb::gil_scoped_release release;
+                 return self.pack(pointers<const T>(parameters));
+             })
+        .def("forward",
+             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
+                const std::vector<Array>& masks, const Addresses& given, const Addresses& fresh,
+                const std::vector<bool>& all_steps, const Addresses& final, const Array& y) {
+                 auto residuals = std::make_unique<Residuals<T>>();
+                 const nb::gil_scoped_release release;
+                 self.run_forward(call_of<T>(layout, x, masks, given, fresh), all_steps, pointers<T>(final),
+                                  given_of<T>(y), packed, *residuals);
+                 return residuals;
+             })
+        .def("backward",
+             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
+                const std::vector<Array>& masks, const Residuals<T>& residuals, const Array& dy,
+                const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
+                const Addresses& dparameters) {
+                 const nb::gil_scoped_release release;
+                 Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), given_of<T>(dx),
+                                        pointers<T>(dgiven),   pointers<T>(dfresh),       pointers<T>(dparameters)};
+                 self.run_backward(call_of<T>(layout, x, masks, {}, {}), packed, residuals, gradients);
+             });
+
+    module.def(("apply" + suffix).c_str(), [](int code, Address a, Address dst, std::ptrdiff_t n, const std::string& isa) {
+        std::string message;
+        const Kernels<T>* kernels = choose_kernels<T>(isa.c_str(), &message);
+        if (!kernels) throw std::invalid_argument(message);
+        kernels->apply(static_cast<Code>(code), reinterpret_cast<const T*>(a), reinterpret_cast<T*>(dst), n);
+    });
+    // Floating-point operations a second of multiply-adds in registers alone, on so many threads.
+    module.def(("peak" + suffix).c_str(), [](int threads, double seconds, const std::string& isa) {
+        std::string message;
+        const Kernels<T>* kernels = choose_kernels<T>(isa.c_str(), &message);
+        if (!kernels) throw std::invalid_argument(message);
+        const nb::gil_scoped_release release;
+        std::atomic<double> total{0};
+        parallel(threads, [&](int, int) {
+            using clock = std::chrono::steady_clock;
+            const auto start = clock::now();
+            double done = 0, elapsed = 0;
+            while (elapsed < seconds) {
+                done += kernels->peak(100000);
+                elapsed = std::chrono::duration<double>(clock::now() - start).count();
+            }
+            total.fetch_add(done / elapsed);
+        });
+        return total.load();
+    });
+}
+
+NB_MODULE(_engine, module) {
+    nb::class_<Plan>(module, "Plan").def("__init__", [](Plan* self, nb::args) { new (self) Plan(); });
+    module.def("make_plan", &make_plan);
+    nb::class_<Lanes>(module, "Lanes").def_ro("rows", &Lanes::rows).def_ro("steps", &Lanes::steps);
+    module.def("make_lanes", [](int B, int T, Address lengths, Address cuts, bool reverse) {
+        const nb::gil_scoped_release release;
+        return std::const_pointer_cast<Lanes>(make_lanes(B, T, reinterpret_cast<const std::int64_t*>(lengths),
+                                                         reinterpret_cast<const std::uint8_t*>(cuts), reverse));
+    });
+    nb::class_<Layout>(module, "Layout")
+        .def("__init__",
+             [](Layout* self, int B, int T, bool reverse, std::shared_ptr<Lanes> lanes) {
+                 new (self) Layout{B, T, reverse, lanes};
+             },
+             nb::arg("batch"), nb::arg("steps"), nb::arg("reverse") = false, nb::arg("lanes").none() = nb::none());
+    nb::class_<Packed>(module, "Packed");
+    bind_engine<float>(module, "Float32");
+    bind_engine<double>(module, "Float64");
+
+    module.def("instruction_set", [](const std::string& isa) -> std::string {
+        const Kernels<float>* kernels = choose_kernels<float>(isa.c_str());
+        return kernels ? kernels->name : "";
+    }, nb::arg("isa") = "");
+    module.def("use_openmp", &use_openmp);
+    module.def("threading", &threading);
+    module.def("memory", [] {
+        const PoolState state = pool_state();
+        return std::make_tuple(state.in_use, state.cached, state.peak);
+    });
+    module.def("release_memory", &release_cached);
+}
+
+}  // namespace
+}  // namespace rondo

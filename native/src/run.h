@@ -1,0 +1,116 @@
+// One run of a plan: its memory, and what each member of the team does. Internal to the engine.
+
+#pragma once
+
+#include <mutex>
+
+#include "layout.h"
+
+namespace rondo {
+
+constexpr int MAX_SOURCES = 64;
+
+template <class T>
+struct Engine<T>::Run {
+    // Where a row buffer lies. Entry of step t: base + time * (chunked: t - chunk's first; ring: t % 2; else t).
+    struct Rows {
+        T* base = nullptr;
+        std::ptrdiff_t time = 0, row = 0;
+        bool chunked = false, ring = false;
+        Memory memory;
+    };
+
+    const Engine& engine;
+    const Plan& plan;
+    const Call<T>& call;
+    const Packed& packed;
+    const int R, steps;
+    const bool backward;
+
+    int members = 1;      // of the team at most
+    bool by_rows = true;  // each member has rows of its own, else panels of its own
+    int chunk = 1;        // steps
+    int tile_rows, tile_panels;
+    std::vector<Rows> rows;
+    std::array<T*, WIDTHS> kept{}, work{};
+    std::array<Memory, WIDTHS> work_memory;
+    Memory temporaries, partial_sums, gradients, accumulated, packed_rights;
+    std::vector<int> rights;                  // operands that are right sides of outer products
+    std::vector<std::ptrdiff_t> right_offsets;
+    const Gradients<T>* asked = nullptr;      // backward runs
+    std::vector<T*> final;                    // forward runs
+    Given<T> y;
+    int max_reductions = 0;
+    std::mutex fresh_mutex;
+
+    Run(const Engine& engine, const Call<T>& call, const Packed& packed, bool backward);
+
+    struct Member {
+        Run& run;
+        const int id, count;
+        Barrier& barrier;
+        const bool by_rows;
+        int first_row, last_row;
+        std::vector<Bound<T>> bounds;  // [step of the chunk][operand]
+        std::vector<Bound<T>> gradients;
+
+        Member(Run& run, int id, int count, Barrier& barrier);
+
+        const Bound<T>* at(int step) const { return bounds.data() + step * run.plan.operands.size(); }
+        Bound<T>* at(int step) { return bounds.data() + step * run.plan.operands.size(); }
+        // Waits for the others where work is not divided by rows.
+        void meet() {
+            if (!by_rows) barrier.wait();
+        }
+        Share panels_of(int width) const;
+        int running(int t) const;
+
+        void bind(int begin, int end);
+        void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
+        void multiply_chunk(const std::vector<Product_>& products, int begin, int end);
+        void stage(int index, int step, int rows_end);
+        void finish_reductions(const Stage& stage, Bound<T>* operands, const std::vector<T*>& places, int rows_end);
+        void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
+                      int panel, int panels);
+        void scan(int begin, int end);
+        void gather(Role role, int begin, int end);
+        void scatter(Role role, int begin, int end);
+        void forward();
+        void backward();
+        void events(int t, bool begins);
+        void clear_left_out(int begin, int end);
+        void pack_rights(int begin, int end);
+        void outer_products(int begin, int end, bool first);
+        void unpack_gradients();
+    };
+
+    void allocate_rows(const std::vector<bool>* all_steps, std::vector<States<T>>* own,
+                       const std::vector<States<T>>* saved);
+    void allocate_work();
+    void divide();
+    template <class Work>
+    void team(const Work& work);
+    bool has_row(int operand_row) const { return rows[operand_row].base != nullptr; }
+};
+
+template <class T>
+template <class Work>
+void Engine<T>::Run::team(const Work& work) {
+    std::unique_ptr<Barrier> barrier;
+    std::mutex mutex;
+    // The team that comes may be smaller than asked for; all of its members report the same size.
+    parallel(members, [&](int id, int count) {
+        {
+            const std::lock_guard lock(mutex);
+            if (!barrier) barrier = std::make_unique<Barrier>(count);
+        }
+        work(id, count, *barrier);
+    });
+}
+
+template <class T>
+std::ptrdiff_t slots_size(const Engine<T>& engine, int width, int slots) {
+    return static_cast<std::ptrdiff_t>(engine.panels(width)) * slots * PANEL;
+}
+
+}  // namespace rondo
