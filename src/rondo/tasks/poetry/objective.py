@@ -15,7 +15,7 @@ from rondo.tasks.poetry.scoring import network_nats
 from rondo.training.protocols import Activations, Result
 
 WATCHED_POEMS = 2000
-"""Validation poems that training is watched on; the final figure uses all."""
+"""About so many validation poems training is watched on; the final figure uses all."""
 
 
 class NextCharacter:
@@ -39,7 +39,7 @@ class WatchPoems:
     """``valid_loss``: nats a token of encoded poems."""
 
     def __init__(self, poems: Sequence[np.ndarray]) -> None:
-        self.poems = poems[:WATCHED_POEMS]
+        self.poems = poems[:: max(1, len(poems) // WATCHED_POEMS)]  # from all over: a corpus begins with a kind of its own
         self.tokens = sum(len(ids) - 1 for ids in self.poems)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
