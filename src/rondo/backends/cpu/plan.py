@@ -7,13 +7,16 @@ size: one plan serves every batch, length and width.
 Words. Units (the last axis of a value) are grouped in *panels* of 16; the last panel is filled up with
 lanes whose content means nothing. A *tile* is a few rows of the batch times a few panels: small enough for
 the first-level cache. A *step block* holds, for one time step and one width, all *slots* of all units and
-rows, as ``[panel][row][slot][16]``. A *row buffer* holds a value as ``[time][row][unit]``.
+rows, as ``[panel][row][slot][16]``. A *row buffer* holds a value as ``[time][row][unit]``. A value of width
+one stands in all 16 lanes of a panel of its own, in row buffers too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from rondo.ir.graph import Parameter
 
 
 class Place(IntEnum):
@@ -30,7 +33,7 @@ class Place(IntEnum):
     VECTOR = 4
     """A learned vector, or the sum of several: the same for all rows."""
     CONSTANT = 5
-    """A number."""
+    """A number: `Plan.constants`."""
 
 
 class Code(IntEnum):
@@ -84,7 +87,7 @@ class Operand:
     width: str
     index: int
     ahead: int = 0
-    """1: the entry of the next time step (a new state); only for row buffers with time."""
+    """1: the entry of the next time step (a new state); only for the states' row buffers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class Group:
 
     ``destinations``  operands (a slot, or a row buffer), all of one width
     ``starts``        for each: ZERO, ACCUMULATE (what it holds already) or a VECTOR operand
-    ``sources``       either one operand in a row buffer, or slots of one step block
+    ``sources``       either one operand in a row buffer, or slots of one step block, of one width
     ``matrices``      by destination, then by source; None where there is no product
     """
 
@@ -131,7 +134,7 @@ class Stage:
 
     For each tile: all groups, then ``code``. When all tiles of a row are done: the ``reductions`` (operands
     of width one that REDUCE wrote; True divides by the number of units) are finished, then ``row_code``
-    runs, on operands of width one. A value of width one stands in all 16 lanes.
+    runs, on operands of width one.
     """
 
     width: str
@@ -155,15 +158,25 @@ class RowBuffer:
     name: str
     width: str
     timed: bool
-    """False: one entry for all steps (a mask for the whole sequence, a carried gradient)."""
+    """False: one entry for all steps (a mask for the whole sequence, a carried gradient). ``own`` buffers have
+    time where an outer product reads them: as many entries as a chunk has steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A number, the same for every unit."""
+
+    value: float
+    over_units_of: str | None = None
+    """A width by whose number of units the value is divided."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outer:
     """Gradients of matrix blocks that have one right side: ``sum over t and rows of left rightᵀ``.
 
-    ``lefts``: slots of a working step block, with the parameter and block each belongs to (one slot may
-    serve several). ``right``: a row buffer.
+    ``lefts``: operands, slots of a working step block that stand until the end of a chunk, with the parameter
+    and block each belongs to (one slot may serve several). ``right``: an operand in a row buffer.
     """
 
     right: int
@@ -184,7 +197,11 @@ class Plan:
     rows: tuple[RowBuffer, ...]
     vectors: tuple[tuple[tuple[str, int], ...], ...]
     """For each VECTOR the (parameter, block)s that are added up."""
-    constants: tuple[float, ...]
+    constants: tuple[Constant, ...]
+    parameters: tuple[Parameter, ...]
+    """The cell's stored arrays: what (parameter, block) refers to."""
+    parts: dict[str, str]
+    """The parts of the state in their order, with their widths."""
     hoisted: tuple[Group, ...] = ()
     """Products with x, computed for many steps at once, before these steps (forward plans)."""
     after: tuple[Group, ...] = ()
