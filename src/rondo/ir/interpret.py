@@ -120,11 +120,12 @@ def backpropagate(
             for block in parameter.blocks:
                 if parameter.name in weights and f"{parameter.name}.{block}" in result:
                     gradient = result[f"{parameter.name}.{block}"]
-                    _accumulate(parameter, gradient_weights[parameter.name], block, sizes, gradient)
+                    accumulate(parameter, gradient_weights[parameter.name], block, sizes, gradient)
     return gradient_x, carried, gradient_weights
 
 
-def _accumulate(parameter: Parameter, total: Array, block: str, sizes: Mapping[str, int], gradient: Array) -> None:
+def accumulate(parameter: Parameter, total: Array, block: str, sizes: Mapping[str, int], gradient: Array) -> None:
+    """Add the gradient of one block to that of the stored array; of a block-diagonal matrix only what is stored."""
     rows = total[parameter.block_rows(block, sizes)]
     if parameter.heads == 1 or parameter.columns is None:
         rows += gradient

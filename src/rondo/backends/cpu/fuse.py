@@ -14,22 +14,22 @@ def sink(program: Program) -> None:
     Only where everything it is computed from lies in memory until then anyway: then one value less has to
     be carried from stage to stage.
     """
-    live = program.live()
     readers = program.readers()
     lasting = {*program.ends()} - {index for index, _ in program.stores} - {*program.row_sums}
-    last_use: dict[int, int] = {}
-    for index in sorted(live, reverse=True):
+
+    def uses(index: int) -> list[int]:
+        return [_used_at(program, reader) for reader in readers[index] if reader != -1]
+
+    for index in sorted(program.live(), reverse=True):
         value = program.values[index]
-        using = [reader for reader in readers[index] if reader != -1]
-        levels = [_used_at(program, reader) for reader in using]
-        last_use[index] = max(levels, default=value.level)
-        if value.kind != "code" or value.width == "one" or -1 in readers[index] or min(levels) <= value.level:
+        if value.kind != "code" or value.width == "one" or -1 in readers[index]:
             continue
+        first_use = min(uses(index))
         bases = [program.base(arg) for arg in value.args]
-        if all(
-            program.values[base].kind == "leaf" or base in lasting or last_use[base] >= min(levels) for base in bases
+        if first_use > value.level and all(
+            program.values[base].kind == "leaf" or base in lasting or max(uses(base)) >= first_use for base in bases
         ):
-            value.level = min(levels)
+            value.level = first_use
 
 
 def _used_at(program: Program, reader: int) -> int:

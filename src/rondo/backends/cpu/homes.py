@@ -63,9 +63,15 @@ class _Settling:
         value = self.program.values[index]
         movable = value.kind in ("code", "sum") or (value.kind == "reduce" and home.kind != "row")
         if not movable or index in self.of:
-            index = self.program.copy(index)
+            return self._copy(index, home)
         self.of[index] = home
         return index
+
+    def _copy(self, index: int, home: Home, level: int = 0) -> int:
+        made = self.program.copy(index, level)
+        self.program.placed.append(made)
+        self.of[made] = home
+        return made
 
     def _keep(self) -> None:
         """Residuals and taps, in slots, or where a new state lies."""
@@ -150,7 +156,7 @@ class _Settling:
             return
         if program.role(program.base(index)) == "carry":
             index = program.copy(index)
-        self.of[program.copy(index, last_read)] = home
+        self._copy(index, home, last_read)
 
     def _starts(self) -> None:
         """What a sum starts from is written to where the sum lies."""

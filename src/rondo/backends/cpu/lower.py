@@ -14,6 +14,7 @@ from rondo.backends.cpu.program import Program
 from rondo.backends.cpu.schedule import schedule
 from rondo.backends.cpu.slots import number
 from rondo.backends.cpu.translate import Translator
+from rondo.backends.cpu.verify import verify
 from rondo.backends.cpu.zoneout import with_zoneout
 from rondo.cells import Cell
 from rondo.ir import Derivative, Graph, differentiate
@@ -143,7 +144,7 @@ def _planned(program: Program, *, restarts: bool, kept: Mapping[str, int] | None
     counts = number(program, homes, order)
     if kept is not None:
         counts.kept = dict(kept)
-    return emit(program, homes, order, counts)
+    return verify(emit(program, homes, order, counts))
 
 
 def _parts(graph: Graph) -> dict[str, str]:

@@ -67,6 +67,8 @@ class Program:
     """Values whose sum over the rows is the gradient of vectors or biases."""
     outers: list[tuple[int, int, Reference]] = field(default_factory=list)
     """Left, right, and the block whose gradient it is."""
+    placed: list[int] = field(default_factory=list)
+    """Copies that are there for the place they lie in."""
     after: list[Term] = field(default_factory=list)
     """Products that are added to dx after the steps."""
 
@@ -176,6 +178,7 @@ class Program:
         yield from (index for index, _ in self.stores)
         yield from self.kept.values()
         yield from self.taps.values()
+        yield from self.placed
         yield from self.row_sums
         for left, right, _ in self.outers:
             yield from (left, right)
