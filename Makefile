@@ -1,6 +1,10 @@
-# make demo    create .venv, install Rondo into it, learn from text and from digits
-# make test    install what the tests need; then style, types and tests
-# make format  bring the code into the style that `make test` asks for
+# make demo      create .venv, install Rondo into it, learn from text and from digits
+# make test      install what the tests need; then style, types, tests, and native tests under sanitizers
+# make format    bring the code into the style that `make test` asks for
+#
+# make native    compile what has changed in native/, for this checkout
+# make sanitize  the native tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer
+# make cross     compile the engine for ARM64 Linux; run its tests if qemu is there
 #
 # Needs Python 3.11 or newer. Another interpreter than python3:  make demo PYTHON=python3.12
 # Options for one run of the tests:                             make test PYTEST_ARGS="-k gru"
@@ -11,8 +15,14 @@ PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install $(if $(CI),--quiet,) --disable-pip-version-check --constraint constraints.txt
+# Built by the tools in .venv, which are pinned, and in the folder where `make native` goes on.
+EDITABLE := --no-build-isolation --config-settings=build-dir=build/engine --editable
+TOOLS = bin="$$(cd "$(BIN)" && pwd)" && export PATH="$$bin:$$PATH" &&
 
-.PHONY: help install demo test style types tests format clean
+# Without a compiler there is no engine: torch code runs, and `make test` tests the rest.
+COMPILER := $(shell command -v $(firstword $(CXX)) || command -v c++ || command -v clang++)
+
+.PHONY: help install demo test style types tests native sanitize cross format clean
 .NOTPARALLEL:
 
 help:
@@ -23,7 +33,7 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/rondo demo --out demo-output
 
-test: style types tests
+test: style types tests $(if $(COMPILER),sanitize,)
 
 style: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -32,24 +42,42 @@ style: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
-tests: $(VENV)/.installed-dev
+tests: $(VENV)/.installed-dev $(if $(COMPILER),native,)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+
+native: $(VENV)/.installed-dev
+	$(TOOLS) cmake -S native --preset engine -DPython_EXECUTABLE="$$bin/python" && cmake --build build/engine
+
+sanitize: $(VENV)/.installed-dev
+	$(TOOLS) for kind in address thread; do \
+	  cmake -S native --preset $$kind && cmake --build build/$$kind && \
+	  ctest --test-dir build/$$kind --output-on-failure --no-tests=ignore || exit 1; \
+	done
+
+cross: $(VENV)/.installed-dev
+	$(PIP_INSTALL) ziglang
+	$(TOOLS) cmake -S native --preset aarch64-linux && cmake --build build/aarch64-linux && \
+	  ctest --test-dir build/aarch64-linux --output-on-failure --no-tests=ignore
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # The files in .venv below are stamps: a second call finds them newer and installs nothing.
-# One command installs everything, so that pip settles on one torch, the pinned one.
-$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+# One command installs everything but the build's own tools, so that pip settles on one torch, the pinned one.
+$(VENV)/.installed: $(VENV)/.build-tools $(wildcard native/CMakeLists.txt native/src/*)
 	@echo "Installing Rondo into $(VENV). The download of torch is large; this can take minutes."
-	$(PIP_INSTALL) --editable '.[poetry]'
+	$(PIP_INSTALL) $(EDITABLE) '.[poetry]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
+$(VENV)/.installed-dev: $(VENV)/.build-tools
 	@echo "Installing Rondo and what its tests need into $(VENV). The download of torch is large; this can take minutes."
-	$(PIP_INSTALL) --editable '.[dev]'
+	$(PIP_INSTALL) $(EDITABLE) '.[dev]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.build-tools: $(VENV)/.created pyproject.toml constraints.txt
+	$(PIP_INSTALL) scikit-build-core nanobind cmake ninja
+	@touch $@
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -62,4 +90,4 @@ $(VENV)/.created:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist src/rondo/_engine.*.so .pytest_cache .ruff_cache .mypy_cache .hypothesis

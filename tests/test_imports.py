@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "rondo"
 
 # A module imports only from units that stand before its own.
 ORDER = (
-    "errors", "ir", "cells", "storage", "backends", "layers", "nn", "exchange", "models", "decoding", "data",
+    "errors", "ir", "cells", "storage", "_engine", "backends", "layers", "nn", "exchange", "models", "decoding", "data",
     "evaluation", "training", "inspect", "tasks", "search", "serve", "testing", "cli",
 )  # fmt: skip
 

@@ -16,11 +16,23 @@ from packaging.utils import canonicalize_name
 import rondo
 
 REPOSITORY = Path(__file__).parents[1]
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 DIRECT = [
     Requirement(text)
-    for text in (*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra))
+    for text in (
+        *PROJECT["dependencies"],
+        *PYPROJECT["build-system"]["requires"],
+        *(r for extra in PROJECT["optional-dependencies"].values() for r in extra),
+    )
 ]
+INSTALLED_BY_MAKE = {
+    name
+    for names in re.findall(
+        r"^\t\$\(PIP_INSTALL\) ([\w -]+)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    for name in names.split()
+}
 PINNED = {
     canonicalize_name(name): version
     for name, version in re.findall(
@@ -37,7 +49,12 @@ def test_each_direct_dependency_is_a_range_that_holds_the_pinned_version(require
 
 
 def test_only_what_is_asked_for_is_pinned() -> None:
-    assert set(PINNED) == {canonicalize_name(requirement.name) for requirement in DIRECT}
+    assert set(PINNED) == {canonicalize_name(requirement.name) for requirement in DIRECT} | INSTALLED_BY_MAKE
+
+
+def test_the_tools_of_the_build_are_pinned() -> None:
+    needed = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["build-system"]["requires"]}
+    assert needed | {"cmake", "ninja"} <= INSTALLED_BY_MAKE
 
 
 def test_the_version_is_written_once() -> None:
@@ -69,9 +86,14 @@ def test_make_alone_says_what_there_is() -> None:
 def test_both_commands_install_once_with_the_pinned_versions(tmp_path: Path) -> None:
     for target in ("demo", "test"):
         steps = make("-n", target, f"VENV={tmp_path}/new").stdout
-        assert len(re.findall(r"pip install .*--constraint constraints\.txt", steps)) == 1
+        installations = re.findall(r"pip install .*", steps)
+        assert all("--constraint constraints.txt" in step for step in installations)
+        assert len([step for step in installations if "--editable" in step]) == 1
+        # The tools of the build come before, and are used: an isolated build would fetch its own, unpinned.
+        assert "--editable" in installations[-1]
+        assert "--no-build-isolation" in installations[-1]
         (tmp_path / target).mkdir()
-        for stamp in (".created", ".installed", ".installed-dev"):
+        for stamp in (".created", ".build-tools", ".installed", ".installed-dev"):
             (tmp_path / target / stamp).touch()
         assert "pip install" not in make("-n", target, f"VENV={tmp_path}/{target}").stdout
 
