@@ -140,12 +140,13 @@ def _named(graph: Graph, kept: list[int]) -> dict[int, str]:
 def _again(joint: Graph, used: set[int]) -> set[int]:
     """Those of the forward values ``used`` that the backward step computes again from others of them.
 
-    ``1 - z`` is not kept beside ``z``. Nothing else has to be kept for it: the operands are there.
+    ``1 - z`` is not kept beside ``z``. Nothing else has to be kept for it: the operands are there. A number
+    a row is kept: that costs next to nothing, and to compute it again would come before everything else.
     """
     again: set[int] = set()
     for index in sorted(used):
         node = joint.nodes[index]
-        cheap = node.op in _CHEAP or OPS[node.op].kind == "compare"
+        cheap = (node.op in _CHEAP and (node.width != "one" or not node.batched)) or OPS[node.op].kind == "compare"
         if cheap and all(arg in used or joint.nodes[arg].op in _GIVEN for arg in node.args):
             again.add(index)
     return again

@@ -18,6 +18,7 @@ from rondo.ir import size_of
 
 ODD = {"input": 5, "hidden": 19, "projection": 7}
 RATE = 0.3
+SHAPE = Shape()
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Situation:
     dy: bool = True
     dx: bool = True
     restarts: bool = False
-    shape: Shape = Shape()
+    shape: Shape = SHAPE
 
 
 def plans_of(cell: Cell, situation: Situation, *, training: bool = True, taps: tuple[str, ...] = ()) -> Plans:

@@ -46,8 +46,7 @@ class _Emission:
         return self.operands.index(operand)
 
     def _number(self, home: Home) -> int:
-        assert home.operand is not None
-        return self._intern(home.operand)
+        return self._intern(home.place())
 
     def _operand(self, index: int) -> int:
         base = self.program.base(index)
@@ -96,8 +95,7 @@ class _Emission:
             self.gradients.append(tuple(self.program.row_sums[job.value]))
             return Instruction(Code.SUM_ROWS, len(self.gradients) - 1, (self._operand(job.value),))
         value = self.program.values[job.value]
-        code = Code.REDUCE if job.kind == "reduce" else value.code
-        assert code is not None
+        code = Code.REDUCE if value.code is None else value.code
         return Instruction(code, self._operand(job.value), tuple(self._operand(arg) for arg in value.args))
 
     def _outers(self) -> tuple[Outer, ...]:

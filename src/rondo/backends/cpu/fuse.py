@@ -1,4 +1,4 @@
-"""Making a program shorter: values are computed in the stage that uses them, chains become one instruction."""
+"""Making a program shorter: chains of instructions become one."""
 
 from __future__ import annotations
 
@@ -7,120 +7,135 @@ from rondo.backends.cpu.program import Program, Value
 
 _WITH_FUNCTION = {Code.SIGMOID: Code.MUL_SIGMOID, Code.TANH: Code.MUL_TANH}
 
+_ODD = (Code.MUL, Code.DIV, *_WITH_FUNCTION.values(), Code.SIGMOID_GRADIENT, Code.TANH_GRADIENT)
+"""Instructions whose result changes its sign with their first argument."""
 
-def sink(program: Program) -> None:
-    """Move what is computed long before its first use to the stage of that use.
-
-    Only where everything it is computed from lies in memory until then anyway: then one value less has to
-    be carried from stage to stage.
-    """
-    readers = program.readers()
-    lasting = {*program.ends()} - {index for index, _ in program.stores} - {*program.row_sums}
-
-    def uses(index: int) -> list[int]:
-        return [_used_at(program, reader) for reader in readers[index] if reader != -1]
-
-    for index in sorted(program.live(), reverse=True):
-        value = program.values[index]
-        if value.kind != "code" or value.width == "one" or -1 in readers[index]:
-            continue
-        first_use = min(uses(index))
-        bases = [program.base(arg) for arg in value.args]
-        if first_use > value.level and all(
-            program.values[base].kind == "leaf" or base in lasting or max(uses(base)) >= first_use for base in bases
-        ):
-            value.level = first_use
-
-
-def _used_at(program: Program, reader: int) -> int:
-    """The first level at which ``reader`` needs what it reads."""
-    value = program.values[reader]
-    return min(program.term_levels(value)) - 1 if value.kind == "sum" else value.level
+Found = tuple[Code, tuple[int, ...]]
 
 
 def fuse(program: Program) -> None:
     """Join instructions whose inner result has no other use. See `Code` for what there is to join into."""
-    live = program.live()
-    uses = [len(readers) for readers in program.readers()]
-    for index in range(len(program.values)):
-        value = program.values[index]
-        if index not in live or value.kind != "code":
-            continue
-        found = _joined(program, uses, value)
-        if found is not None:
-            old, (value.code, value.args) = value.args, found
-            for arg in value.args:
-                uses[program.base(arg)] += 1
-            _release(program, uses, old)
+    _Fusing(program).run()
 
 
-def _release(program: Program, uses: list[int], args: tuple[int, ...]) -> None:
-    todo = list(args)
-    while todo:
-        index = program.base(todo.pop())
-        uses[index] -= 1
-        if uses[index] == 0:
-            value = program.values[index]
-            todo.extend((*value.args, *(term.source for term in value.terms)))
+class _Fusing:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.values = program.values
+        self.readers = program.readers()
+        self.uses = [len(readers) for readers in self.readers]
 
+    def run(self) -> None:
+        for index in sorted(self.program.live()):
+            value = self.values[index]
+            if value.kind == "reduce":
+                self._sign_after_reduction(index)
+            while value.kind == "code" and self.uses[index] and (found := self._joined(value)) is not None:
+                old, (value.code, value.args) = value.args, found
+                for arg in value.args:
+                    self.uses[self.program.base(arg)] += 1
+                self._release(old)
 
-def _joined(program: Program, uses: list[int], value: Value) -> tuple[Code, tuple[int, ...]] | None:
-    values = program.values
+    def _release(self, args: tuple[int, ...]) -> None:
+        todo = list(args)
+        while todo:
+            index = self.program.base(todo.pop())
+            self.uses[index] -= 1
+            if self.uses[index] == 0:
+                value = self.values[index]
+                todo.extend((*value.args, *(term.source for term in value.terms)))
 
-    def inner(index: int, *codes: Code) -> bool:
+    def _is_inner(self, index: int, value: Value, *codes: Code) -> bool:
         """Whether an argument is nothing but a step on the way to ``value``."""
-        arg = values[index]
-        return (
-            arg.kind == "code"
-            and arg.code in codes
-            and uses[index] == 1
-            and (arg.width, arg.level) == (value.width, value.level)
-        )
+        arg = self.values[index]
+        together = (arg.width, arg.level) == (value.width, value.level)
+        return arg.kind == "code" and arg.code in codes and self.uses[index] == 1 and together
 
-    if value.code == Code.MUL:
+    def _is_summand(self, index: int, value: Value) -> bool:
+        """Whether an argument is a product that all who use it only add or subtract."""
+        product = self.values[index]
+        if not (product.code == Code.MUL and (product.width, product.level) == (value.width, value.level)):
+            return False
+        users = [self.values[reader] for reader in self.readers[index] if reader != -1]
+        adding = all(user.code in (Code.ADD, Code.SUB, Code.FMA, Code.FMS, Code.FNMA) for user in users)
+        together = all((user.width, user.level) == (value.width, value.level) for user in users)
+        return self.uses[index] == 1 or (adding and together and -1 not in self.readers[index])
+
+    def _joined(self, value: Value) -> Found | None:
+        if value.code == Code.NEG:
+            return self._negated(value)
+        if value.code == Code.MUL:
+            return self._multiplied(value)
+        if value.code == Code.ADD:
+            return self._added(value)
+        if value.code == Code.SUB:
+            a, b = value.args
+            if self._is_summand(b, value):
+                return Code.FNMA, (*self.values[b].args, a)
+            if self._is_summand(a, value):
+                return Code.FMS, (*self.values[a].args, b)
+        return None
+
+    def _negated(self, value: Value) -> Found | None:
+        """``-(-a * b)`` is ``a * b``."""
+        (arg,) = value.args
+        if self._is_inner(arg, value, *_ODD):
+            inner = self.values[arg]
+            first = self.values[inner.args[0]]
+            if first.code == Code.NEG and inner.code is not None:
+                return inner.code, (*first.args, *inner.args[1:])
+        return None
+
+    def _multiplied(self, value: Value) -> Found | None:
         a, b = value.args
         for factor, other in ((a, b), (b, a)):
-            gradient = _gradient(program, uses, factor)
+            gradient = self._gradient(factor)
             if gradient is not None:
                 return gradient[0], (other, gradient[1])
         for factor, other in ((b, a), (a, b)):
-            if inner(factor, *_WITH_FUNCTION):
-                code = values[factor].code
-                assert code is not None
-                return _WITH_FUNCTION[code], (other, *values[factor].args)
-    elif value.code == Code.ADD:
+            for function, joined in _WITH_FUNCTION.items():
+                if self._is_inner(factor, value, function):
+                    return joined, (other, *self.values[factor].args)
+        return None
+
+    def _added(self, value: Value) -> Found | None:
         a, b = value.args
         for product, other in ((b, a), (a, b)):
-            if inner(product, Code.MUL):
-                return Code.FMA, (*values[product].args, other)
-    elif value.code == Code.SUB:
-        a, b = value.args
-        if inner(b, Code.MUL):
-            return Code.FNMA, (*values[b].args, a)
-        if inner(a, Code.MUL):
-            return Code.FMS, (*values[a].args, b)
-    return None
-
-
-def _gradient(program: Program, uses: list[int], index: int) -> tuple[Code, int] | None:
-    """``y * (1 - y)`` and ``1 - y * y`` with no other use: the instruction that multiplies by it, and y."""
-    value = program.values[index]
-    if value.kind != "code" or uses[index] != 1:
+            if self._is_summand(product, value):
+                return Code.FMA, (*self.values[product].args, other)
+        for negative, other in ((b, a), (a, b)):
+            base = self.values[self.program.base(negative)]
+            if base.code == Code.NEG and (base.level == value.level or base.width == "one"):
+                return Code.SUB, (other, *base.args)
         return None
-    if value.code == Code.MUL:
-        for y, other in (value.args, value.args[::-1]):
-            rest = program.values[other]
-            if rest.code == Code.SUB and _is_one(program, rest.args[0]) and rest.args[1] == y:
-                return Code.SIGMOID_GRADIENT, y
-    # y * y may have become part of c - a * b by now.
-    if value.code == Code.FNMA and value.args[0] == value.args[1] and _is_one(program, value.args[2]):
-        return Code.TANH_GRADIENT, value.args[0]
-    return None
 
+    def _gradient(self, index: int) -> tuple[Code, int] | None:
+        """``y * (1 - y)`` and ``1 - y * y`` with no other use: the instruction that multiplies by it, and y."""
+        value = self.values[index]
+        if value.kind != "code" or self.uses[index] != 1:
+            return None
+        if value.code == Code.MUL:
+            for y, other in (value.args, value.args[::-1]):
+                rest = self.values[other]
+                if rest.code == Code.SUB and self._is_one(rest.args[0]) and rest.args[1] == y:
+                    return Code.SIGMOID_GRADIENT, y
+        # 1 - y * y has become c - a * b by now.
+        if value.code == Code.FNMA and value.args[0] == value.args[1] and self._is_one(value.args[2]):
+            return Code.TANH_GRADIENT, value.args[0]
+        return None
 
-def _is_one(program: Program, index: int) -> bool:
-    operand = program.values[index].operand
-    if operand is None or operand.place != Place.CONSTANT:
-        return False
-    constant = program.constants[operand.index]
-    return constant.value == 1.0 and constant.over_units_of is None
+    def _is_one(self, index: int) -> bool:
+        operand = self.values[index].operand
+        if operand is None or operand.place != Place.CONSTANT:
+            return False
+        constant = self.program.constants[operand.index]
+        return constant.value == 1.0 and constant.over_units_of is None
+
+    def _sign_after_reduction(self, index: int) -> None:
+        """The sum of ``-a`` over the units is that of ``a`` with the other sign: one number a row, not one a unit."""
+        reduce = self.values[index]
+        (arg,) = reduce.args
+        negative = self.values[arg]
+        if negative.code == Code.NEG and self.uses[arg] == 1:
+            self.values[arg] = Value("reduce", "one", reduce.level, negative.args, mean=reduce.mean)
+            self.values[index] = Value("code", "one", reduce.level, (arg,), Code.NEG)

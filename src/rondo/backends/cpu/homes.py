@@ -21,6 +21,12 @@ class Home:
     operand: Operand | None = None
     """Of a row, from the beginning; of the others, once `slots` has chosen."""
 
+    def place(self) -> Operand:
+        """The operand, when there must be one."""
+        if self.operand is None:
+            raise LookupError(f"a value of width {self.width} has been given no {self.kind}")
+        return self.operand
+
 
 @dataclass
 class Homes:

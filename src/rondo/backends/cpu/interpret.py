@@ -9,7 +9,7 @@ Arrays are (T, B, units) and (B, units); time is the first axis because a step i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,22 +27,18 @@ Arrays = Mapping[str, Array]
 PANEL = 16
 
 
-def _op(name: str) -> Callable[..., Any]:
-    evaluate = OPS[name].evaluate
-    assert evaluate is not None
-    return evaluate
+_sigmoid: Any = OPS["sigmoid"].evaluate
 
-
-EVALUATE: dict[Code, Callable[..., Any]] = {
+EVALUATE: dict[Code, Any] = {
     Code.COPY: lambda a: a,
-    **{Code[name.upper()]: _op(name) for name in (
+    **{Code[name.upper()]: OPS[name].evaluate for name in (
         "add", "sub", "mul", "div", "neg", "maximum", "minimum", "sigmoid", "tanh", "relu", "exp", "log", "softplus",
         "silu", "sqrt",
     )},
     Code.FMA: lambda a, b, c: a * b + c,
     Code.FMS: lambda a, b, c: a * b - c,
     Code.FNMA: lambda a, b, c: c - a * b,
-    Code.MUL_SIGMOID: lambda a, b: a * _op("sigmoid")(b),
+    Code.MUL_SIGMOID: lambda a, b: a * _sigmoid(b),
     Code.MUL_TANH: lambda a, b: a * np.tanh(b),
     Code.SIGMOID_GRADIENT: lambda a, b: a * b * (1.0 - b),
     Code.TANH_GRADIENT: lambda a, b: a * (1.0 - b * b),

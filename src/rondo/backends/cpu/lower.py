@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rondo.backends.cpu.emit import emit
-from rondo.backends.cpu.fuse import fuse, sink
+from rondo.backends.cpu.fuse import fuse
 from rondo.backends.cpu.homes import settle
 from rondo.backends.cpu.plan import Code, Operand, Place, Plan
 from rondo.backends.cpu.program import Program
+from rondo.backends.cpu.reciprocal import with_reciprocals
 from rondo.backends.cpu.schedule import schedule
+from rondo.backends.cpu.sink import sink
 from rondo.backends.cpu.slots import number
 from rondo.backends.cpu.translate import Translator
 from rondo.backends.cpu.verify import verify
@@ -51,7 +53,8 @@ def plans_for(
     ``taps``      names of values that are to be seen
     ``restarts``  see `lower_forward`
     """
-    graph = with_zoneout(cell.traced(bias=bias, recurrent_dropout=recurrent_dropout), dict(zoneout))
+    traced = cell.traced(bias=bias, recurrent_dropout=recurrent_dropout)
+    graph = with_zoneout(with_reciprocals(traced), dict(zoneout))
     if not training:
         return Plans(lower_forward(graph, taps=taps, restarts=restarts), None)
     derivative = differentiate(graph)

@@ -131,15 +131,16 @@ def _ordered(program: Program, homes: Homes, jobs: list[Job]) -> list[Job]:
     last = {job for job in jobs if job.kind == "value" and _overwrites(program, homes, job.value)}
     waiting = {job: {made_by[v] for v in values if v in made_by} for job, values in reads.items()}
     unread = {value: sum(value in values for values in reads.values()) for value in made_by}
+    rank = _depth_first(jobs, {job: sorted(found, key=jobs.index) for job, found in waiting.items()})
     order: list[Job] = []
     todo = list(jobs)
     while todo:
-        ready = [job for job in todo if not waiting[job] and (job not in last or len(todo) == len(last & set(todo)))]
+        ready = [job for job in todo if not waiting[job] and (job not in last or last.issuperset(todo))]
 
         def pressure(job: Job) -> tuple[int, int]:
             closed = sum(v in made_by and unread[v] == 1 and _is_temp(homes, v) for v in reads[job])
             opened = job.kind == "value" and _is_temp(homes, job.value)
-            return opened - closed, jobs.index(job)
+            return opened - closed, rank[job]
 
         chosen = min(ready, key=pressure)
         order.append(chosen)
@@ -150,6 +151,22 @@ def _ordered(program: Program, homes: Homes, jobs: list[Job]) -> list[Job]:
         for job in todo:
             waiting[job].discard(chosen)
     return order
+
+
+def _depth_first(jobs: list[Job], needs: dict[Job, list[Job]]) -> dict[Job, int]:
+    """A rank in which what a job needs stands right before it."""
+    rank: dict[Job, int] = {}
+    needed = {need for found in needs.values() for need in found}
+    todo = [job for job in reversed(jobs) if job not in needed]
+    while todo:
+        job = todo[-1]
+        missing = [need for need in needs[job] if need not in rank]
+        if missing:
+            todo.extend(reversed(missing))
+        else:
+            rank.setdefault(job, len(rank))
+            todo.pop()
+    return rank
 
 
 def _reads(program: Program, job: Job) -> set[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rondo.backends.cpu.plan import ACCUMULATE, Code, Group, Instruction, Operand, Place, Plan, Stage
 from rondo.errors import CellError
-from rondo.ir.graph import WIDTHS
+from rondo.ir.graph import WIDTHS, Parameter
 
 ARITY = {
     **dict.fromkeys((Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.MAXIMUM, Code.MINIMUM), 2),
@@ -126,9 +126,7 @@ class _Verification:
             for block in row:
                 if block is None:
                     continue
-                parameter = next((p for p in plan.parameters if p.name == block.parameter), None)
-                _require(parameter and 0 <= block.block < len(parameter.blocks), f"{where}: no such block, {block}")
-                assert parameter is not None
+                parameter = self._parameter(block.parameter, block.block)
                 ends = (parameter.columns, parameter.rows)
                 _require(
                     (ends[::-1] if block.transposed else ends) == (width, to.width), f"{where}: {block} does not fit"
@@ -157,6 +155,12 @@ class _Verification:
             return
         _require(plan.operands[one.dst].width == width, f"{name} writes a value of another width")
         self._write(one.dst)
+
+    def _parameter(self, name: str, block: int) -> Parameter:
+        found = next((p for p in self.plan.parameters if p.name == name), None)
+        if found is None or not 0 <= block < len(found.blocks):
+            raise _Illegal(f"no block {block} of {name}")
+        return found
 
     def _role(self, index: int) -> str | None:
         operand = self.plan.operands[index]
@@ -191,10 +195,9 @@ class _Verification:
             for left, name, block in outer.lefts:
                 _require(plan.operands[left].place == Place.WORK, "an outer product of something else than a slot")
                 self._read(left)
-                parameter = next(p for p in plan.parameters if p.name == name)
-                ends = (parameter.rows, parameter.columns)
+                parameter = self._parameter(name, block)
                 widths = (plan.operands[left].width, plan.operands[outer.right].width)
-                _require(0 <= block < len(parameter.blocks) and ends == widths, f"an outer product that is not {name}")
+                _require((parameter.rows, parameter.columns) == widths, f"an outer product that is not {name}")
         done: Iterable[tuple[str, str, int]] = (
             ([("dx", "x", 0)] if any(row.role == "dx" for row in plan.rows) else [])
             if self.is_backward
