@@ -8,6 +8,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
@@ -220,6 +221,7 @@ NB_MODULE(_engine, module) {
                                                          reinterpret_cast<const std::uint8_t*>(cuts), reverse));
     });
     nb::class_<Layout>(module, "Layout")
+        .def_prop_ro("lanes", [](const Layout& layout) { return layout.lanes != nullptr; })
         .def("__init__",
              [](Layout* self, int B, int T, bool reverse, std::shared_ptr<Lanes> lanes) {
                  new (self) Layout{B, T, reverse, lanes};

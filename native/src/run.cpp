@@ -172,7 +172,7 @@ void Engine<T>::Run::Member::bind(int begin, int end) {
             first = (place.chunked ? 0 : plan.rows[operand.index].timed ? begin : 0) + operand.ahead;
             ring = place.ring;
             if (!plan.rows[operand.index].timed && !place.chunked) time = 0;
-            bound = {place.base, place.row, PANEL, place.row, PANEL};
+            bound = {place.base, place.row, one ? 0 : PANEL, place.row, one ? 0 : PANEL};
         } else if (operand.place == Place::vector) {
             bound = {run.packed.vectors.template as<T>() + run.engine.vector_offsets_[operand.index], 0, PANEL, 0, PANEL};
         } else {
@@ -380,7 +380,10 @@ void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
 // The outputs, or the gradient of x, go where they belong.
 template <class T>
 void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
-    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
+    // One step is for the first member, who is also the one that begins the next sequence.
+    if (!by_rows && end - begin == 1 && id != 0) return;
+    const bool alone = by_rows || end - begin == 1;
+    const Share share(end - begin, alone ? 0 : id, alone ? 1 : count);
     for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
         const RowBuffer& buffer = run.plan.rows[i];
         if (buffer.role != role || (role == Role::state && buffer.part != 0)) continue;
@@ -455,10 +458,12 @@ void Engine<T>::Run::Member::forward() {
             for (int t = begin; t < end; ++t) {
                 if (run.call.lanes) events(t, true);
                 for (std::size_t i = 0; i < run.plan.stages.size(); ++i) stage(static_cast<int>(i), t - begin, running(t));
-                if (run.call.lanes) events(t, false);
+                if (!run.call.lanes) continue;
+                events(t, false);
+                if (run.y.data) scatter(Role::state, t, t + 1);  // before a new sequence takes its place
             }
         }
-        if (run.y.data) scatter(Role::state, begin, end);
+        if (run.y.data && !run.call.lanes) scatter(Role::state, begin, end);
     }
 }
 
