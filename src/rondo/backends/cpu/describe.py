@@ -23,11 +23,9 @@ def describe(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     yield f"kept {_counts(plan.kept)}; work {_counts(plan.work)}; {plan.temporaries} temporaries"
     yield f"rows {', '.join(f'{row.role} {row.name}' if row.name != row.role else row.name for row in plan.rows)}"
-    sections = [("hoisted", plan.hoisted, None)]
-    for title, groups, _ in sections:
-        if groups:
-            yield f"{title}:"
-            yield from _groups(plan, groups)
+    if plan.hoisted:
+        yield "hoisted:"
+        yield from _groups(plan, plan.hoisted)
     for number, stage in enumerate(plan.stages):
         yield f"stage {number} ({stage.width}):"
         yield from _groups(plan, stage.groups)

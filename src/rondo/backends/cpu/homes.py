@@ -67,8 +67,9 @@ class _Settling:
     def _put(self, index: int, home: Home) -> int:
         """Let the value lie in ``home``, by itself or as a copy; the value that lies there is returned."""
         value = self.program.values[index]
-        movable = value.kind in ("code", "sum") or (value.kind == "reduce" and home.kind != "row")
-        if not movable or index in self.of:
+        # Reductions, and what is computed for many steps at once, are written to slots.
+        slots_only = value.kind == "reduce" or any(self.program.is_hoisted(term) for term in value.terms)
+        if value.kind in ("leaf", "view") or index in self.of or (slots_only and home.kind == "row"):
             return self._copy(index, home)
         self.of[index] = home
         return index

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from rondo.backends.cpu.translate import Translator
 from rondo.backends.cpu.verify import verify
 from rondo.backends.cpu.zoneout import with_zoneout
 from rondo.cells import Cell
+from rondo.errors import UsageError, nearest
 from rondo.ir import Derivative, Graph, differentiate
 from rondo.ir.graph import Node
 
@@ -63,7 +64,7 @@ def plans_for(
 
 
 def lower_forward(
-    graph: Graph, residuals: Iterable[str] = (), *, taps: Iterable[str] = (), restarts: bool = False
+    graph: Graph, residuals: Iterable[str] = (), *, taps: Sequence[str] = (), restarts: bool = False
 ) -> Plan:
     """The plan of a step that keeps ``residuals`` (outputs of the graph) and ``taps`` (its names).
 
@@ -76,7 +77,11 @@ def lower_forward(
     for part, width in parts.items():
         program.row("state", part, width, timed=True)
     kept = {name: graph.outputs[name] for name in residuals}
-    tapped = {name: {**graph.names, **graph.outputs}[name] for name in taps}
+    known = {**graph.names, **{part: graph.outputs[part] for part in parts}}
+    for name in taps:
+        if name not in known:
+            raise UsageError(f"the cell has no value '{name}' to look at{nearest(name, known)}")
+    tapped = {name: known[name] for name in taps}
     wanted = {*kept.values(), *tapped.values(), *(graph.outputs[part] for part in parts)}
     translator = Translator(program, graph, wanted, lambda node: _given(program, node))
     translator.run()
@@ -113,7 +118,7 @@ def lower_backward(derivative: Derivative, forward: Plan, *, dy: bool = True, dx
 
     translator = Translator(program, graph, outputs.values(), leaf)
     x_index = outputs.get("x")
-    x_apart = x_index is not None and not translator.users[x_index] and list(outputs.values()).count(x_index) == 1
+    x_apart = x_index is not None and translator.is_sum(x_index)
     translator.run(apart=x_index if x_apart else None)
     if x_index is not None:
         operand = program.row("dx", "x", "input", timed=True)

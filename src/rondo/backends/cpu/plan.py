@@ -203,7 +203,7 @@ class Plan:
     parts: dict[str, str]
     """The parts of the state in their order, with their widths."""
     hoisted: tuple[Group, ...] = ()
-    """Products with x, computed for many steps at once, before these steps (forward plans)."""
+    """Products with x, computed for many steps at once into slots, before these steps (forward plans)."""
     after: tuple[Group, ...] = ()
     """The gradient of x: products computed for many steps at once, after these steps (backward plans)."""
     outers: tuple[Outer, ...] = ()

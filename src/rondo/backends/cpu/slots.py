@@ -62,7 +62,7 @@ def number(program: Program, homes: Homes, order: Schedule) -> Counts:
         count[home.width] = count.get(home.width, 0) + 1
 
     by_start = sorted(lives, key=lambda home: lives[home].start)
-    for home in by_start:
+    for home in dict.fromkeys(homes.of[value] for value in sorted(homes.of)):
         if home.kind == "kept":
             new(home, Place.KEPT, kept)
         elif home.kind == "work":

@@ -57,6 +57,11 @@ class Translator:
     def value(self, index: int) -> int:
         return self.number[index]
 
+    def is_sum(self, index: int) -> bool:
+        """Whether a wanted node is a sum or a product and nothing else is computed from it."""
+        node = self.nodes[index]
+        return (node.op == "add" or OPS[node.op].kind == "product") and not self.users[index]
+
     def parts(self, index: int) -> tuple[list[Term], list[Reference], list[int]]:
         """The products, biases and other values that a node is the sum of; biases only beside products."""
         terms: list[Term] = []

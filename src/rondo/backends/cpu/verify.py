@@ -51,8 +51,9 @@ class _Verification:
             self._operand(operand)
         for group in plan.hoisted:
             self._group(group, set(), "hoisted")
-            roles = [self._role(source) for source in group.sources]
-            _require(roles == ["x"], "what is hoisted multiplies x")
+            _require([self._role(source) for source in group.sources] == ["x"], "what is hoisted multiplies x")
+            places = {plan.operands[index].place for index in group.destinations}
+            _require(places <= {Place.KEPT, Place.WORK}, "what is hoisted is written to slots")
         for number, stage in enumerate(plan.stages):
             try:
                 self._stage(stage)
@@ -88,9 +89,8 @@ class _Verification:
         _require({index for index, _ in stage.reductions} == reduced, "reductions that nothing or too much finishes")
         before = set(self.written)
         for one in stage.code:
+            _require(not reduced.intersection(one.args), f"{one.code.name} reads a reduction that is not complete")
             self._instruction(one, stage.width, sources)
-            for arg in one.args:
-                _require(arg not in reduced, f"{one.code.name} reads a reduction that is not complete")
         self._forget(Place.TEMP)
         self.written |= reduced
         for one in stage.row_code:
