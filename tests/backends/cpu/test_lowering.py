@@ -14,9 +14,11 @@ from rondo.backends.cpu.lower import plans_for
 from rondo.backends.cpu.plan import Code, Group, Instruction, Operand, Place, Plan, Stage
 from rondo.backends.cpu.verify import verify
 from rondo.cells import Cell, State, TorchAlgebra, get_cell, registry
+from rondo.cells.replay import replayed
 from rondo.errors import CellError, UsageError
 from rondo.ir import activate, size_of
 from tests.backends.cpu.planned import sizes_for
+from tests.docs.blocks import REPOSITORY
 
 SLOTS = {
     "rnn": 0, "lstm": 5, "lstm_peephole": 5, "lstm_coupled": 4, "lstm_projected": 5, "lstm_layer_norm": 14, "gru": 4,
@@ -123,8 +125,6 @@ def test_taps_are_the_values_of_the_equations(name: str, train: bool) -> None:
     found = run_forward(plan, sizes, weights, x, state)
     algebra = TorchAlgebra(cell.parameters, {n: torch.from_numpy(w) for n, w in weights.items()}, sizes)
     algebra.taps = {}
-    from rondo.cells.replay import replayed
-
     with activate(algebra):
         after: State = replayed(cell.graph)(torch.from_numpy(x[0]), *(torch.from_numpy(v) for v in state.values()))
     expected = {**algebra.taps, **after.parts()}
@@ -221,3 +221,9 @@ def test_a_reduction_is_not_read_before_it_is_complete() -> None:
     temp, number = with_operand(forward, Operand(Place.TEMP, "hidden", 0))
     with pytest.raises(CellError, match="reads a reduction that is not complete"):
         verify(with_code(temp, 0, *stage.code, Instruction(Code.COPY, number, (one,))))
+
+
+def test_the_documentation_shows_the_plans() -> None:
+    shown = (REPOSITORY / "docs" / "dev" / "plans.md").read_text(encoding="utf-8")
+    for plan in training(registry["gru"]):
+        assert f"```text\n{describe(plan)}```\n" in shown
