@@ -3,12 +3,12 @@
 // The error is at most 4 units in the last place wherever the result is a normal number; smaller results may
 // become zero. Infinities, NaN and domains as torch. All are built on the same two reductions:
 //
-//   exp    x = n log 2 + r, |r| <= log(2) / 2; e^r - 1 = r + r^2 q(r)
+//   exp    x = n log 2 + r, |r| <= log(2) / 2; e^r = 1 + r + r^2 p(r) and e^r - 1 = r + r^2 q(r)
 //   log    x = 2^e (1 + f), s = f / (2 + f); log(1 + f) = 2 atanh(s) = s (2 + s^2 m(s^2)), s <= 1/3
 //
-// q and m are minimax polynomials of the relative error of e^r - 1 and of atanh. Adding a number whose last
-// bit stands for 1 rounds to an integer and leaves it in the low bits; with the bias of the exponent added
-// too, a shift makes 2^n of it.
+// p, q and m are minimax polynomials of the relative errors of e^r, e^r - 1 and atanh; p is as short as an
+// error of 4 units allows after a division. Adding a number whose last bit stands for 1 rounds to an integer
+// and leaves it in the low bits; with the bias of the exponent added too, a shift makes 2^n of it.
 
 #pragma once
 
@@ -22,6 +22,7 @@ struct Constants;
 
 template <>
 struct Constants<float> {
+    static constexpr float p[] = {4.999923e-01f, 1.6667114e-01f, 4.18902e-02f, 8.312529e-03f};
     static constexpr float q[] = {4.9999997e-01f, 1.6666543e-01f, 4.16672e-02f, 8.366527e-03f, 1.3882503e-03f};
     static constexpr float m[] = {6.666641e-01f, 4.00217e-01f, 2.7999133e-01f, 2.8024504e-01f};
     static constexpr float log2_e = 1.44269504f;
@@ -45,6 +46,7 @@ struct Constants<double> {
                                    0.00833333333338958,    0.0013888888931591693,  0.00019841269718978816,
                                    2.4801505239734095e-05, 2.7557407531918217e-06, 2.7626052080331874e-07,
                                    2.505379132776202e-08};
+    static constexpr const double (&p)[10] = q;
     static constexpr double m[] = {0.6666666666666631,  0.40000000000157243, 0.28571428547853833,
                                    0.22222223969739383, 0.18181743924524962, 0.15386559933043645,
                                    0.13300973443958997, 0.12106087429562946, 0.08340096245158415,
@@ -78,11 +80,14 @@ struct Reduced {
     typename Simd<T>::V r, n, power;
 };
 
-template <class T>
+// `near`: n is so small, or matters so little where it is not, that log 2 as one number will do if the product
+// is not rounded.
+template <class T, bool near = false>
 RONDO_INLINE Reduced<T> reduce_exponent(typename Simd<T>::V x) {
     using C = Constants<T>;
     typename Simd<T>::V rounder = splat<T>(C::rounder + C::bias);
     typename Simd<T>::V power = fma(x, splat<T>(C::log2_e), rounder), n = power - rounder;
+    if constexpr (near && FUSED) return {fma(n, splat<T>(-(C::log_2_high + C::log_2_low)), x), n, power};
     typename Simd<T>::V r = fma(n, splat<T>(-C::log_2_high), x);
     return {fma(n, splat<T>(-C::log_2_low), r), n, power};
 }
@@ -120,27 +125,34 @@ RONDO_INLINE typename Simd<T>::V reduced_expm1(typename Simd<T>::V r) {
     return fma(r * r, polynomial<T>(Constants<T>::q, r), r);
 }
 
+// e^r for a reduced r.
+template <class T>
+RONDO_INLINE typename Simd<T>::V reduced_exp(typename Simd<T>::V r) {
+    typename Simd<T>::V one = splat<T>(1);
+    return fma(fma(polynomial<T>(Constants<T>::p, r), r, one), r, one);
+}
+
 template <class T>
 RONDO_INLINE typename Simd<T>::V exp(typename Simd<T>::V x) {
     Reduced<T> e = reduce_exponent<T>(bounded<T>(x, Constants<T>::exp_low, Constants<T>::exp_high));
-    return scaled<T>(reduced_expm1<T>(e.r) + splat<T>(1), e.n);
+    return scaled<T>(reduced_exp<T>(e.r), e.n);
 }
 
 template <class T>
 RONDO_INLINE typename Simd<T>::V sigmoid(typename Simd<T>::V x) {
     // Within these bounds e^-x is one multiplication by 2^n; at the upper one that is infinite already.
     Reduced<T> e = reduce_exponent<T>(bounded<T>(-x, Constants<T>::one_low, Constants<T>::infinite_high));
-    typename Simd<T>::V y = (reduced_expm1<T>(e.r) + splat<T>(1)) * power_of_two<T>(e.power);
-    return splat<T>(1) / (splat<T>(1) + y);
+    return splat<T>(1) / fma(reduced_exp<T>(e.r), power_of_two<T>(e.power), splat<T>(1));
 }
 
 template <class T>
 RONDO_INLINE typename Simd<T>::V tanh(typename Simd<T>::V x) {
-    // e^2x - 1 without the loss near zero: 2^n (e^r - 1) + (2^n - 1), which is e^r - 1 where n = 0.
-    x = bounded<T>(x, -Constants<T>::tanh_high, Constants<T>::tanh_high);
-    Reduced<T> e = reduce_exponent<T>(x + x);
-    typename Simd<T>::V two = power_of_two<T>(e.power);
-    typename Simd<T>::V t = fma(reduced_expm1<T>(e.r), two, two - splat<T>(1));
+    // t / (t + 2) for t = e^2x - 1 = 2^n (e^r - 1) + (2^n - 1), which loses nothing near zero, where n = 0.
+    using V = typename Simd<T>::V;
+    V half = bounded<T>(x, -Constants<T>::tanh_high, Constants<T>::tanh_high);
+    Reduced<T> e = reduce_exponent<T, true>(half + half);
+    V two = power_of_two<T>(e.power);
+    V t = fma(reduced_expm1<T>(e.r), two, two - splat<T>(1));
     return t / (t + splat<T>(2));
 }
 

@@ -64,56 +64,70 @@ RONDO_INLINE void step(RowPointers<T, ROWS>& a, std::ptrdiff_t a_step, const T*&
     for (int i = 0; i < (ROWS + 3) / 4; ++i) a.first[i] += a_step;
 }
 
+// Makes the compiler forget where a value comes from, so that it computes anew what it would otherwise keep in
+// registers that the loop needs.
+template <class X>
+RONDO_INLINE X forgotten(X x) {
+    __asm__("" : "+r"(x));
+    return x;
+}
+
 // One pass: the native vectors `first` to first + WIDTH of the outputs.
 template <class T, int ROWS, int WIDTH>
-RONDO_INLINE void pass(const Product<T>& p, int first) {
+RONDO_INLINE void pass(const Product<T>& product, int first) {
     using V = typename Simd<T>::V;
     constexpr int natives = Simd<T>::natives, lanes = Simd<T>::lanes, turns = Blocking<T>::turns(ROWS, WIDTH);
-    std::ptrdiff_t b_offset[WIDTH], c_offset[WIDTH];
     V sum[turns][ROWS][WIDTH];
+    std::ptrdiff_t b_offset[WIDTH];
+    const Product<T>* p = &product;
     RONDO_UNROLL
     for (int i = 0; i < WIDTH; ++i) {
-        int g = (first + i) / natives, lane = (first + i) % natives * lanes;
-        b_offset[i] = p.b_output[g] + lane;
-        c_offset[i] = p.c_output[g] + lane;
-        const bool onto_c = p.start[g] == Start::accumulate;
-        V vector = p.start[g] == Start::vector ? load(p.start_vector[g] + lane) : V{};
+        const int g = (first + i) / natives, lane = (first + i) % natives * lanes;
+        b_offset[i] = p->b_output[g] + lane;
+        T* const c = p->c + p->c_output[g] + lane;
+        const bool onto_c = p->start[g] == Start::accumulate;
+        const V vector = p->start[g] == Start::vector ? load(p->start_vector[g] + lane) : V{};
         RONDO_UNROLL
-        for (int r = 0; r < ROWS; ++r) sum[0][r][i] = onto_c ? load(p.c + r * p.c_row + c_offset[i]) : vector;
+        for (int r = 0; r < ROWS; ++r) sum[0][r][i] = onto_c ? load(c + r * p->c_row) : vector;
         RONDO_UNROLL
         for (int u = 1; u < turns; ++u)
             RONDO_UNROLL
             for (int r = 0; r < ROWS; ++r) sum[u][r][i] = V{};
     }
-    const T* b = p.b;
+    const T* b = p->b;
+    const std::ptrdiff_t a_step = forgotten(p->a_step), b_step = forgotten(p->b_step);
     RowPointers<T, ROWS> a;
-    a.row = p.a_row;
-    a.row2 = 2 * p.a_row;
-    a.row3 = 3 * p.a_row;
-    for (int run = 0; run < p.runs; ++run) {
-        const int length = run == p.runs - 1 ? p.last_length : p.length;
-        for (int s = 0; s < p.sources; ++s) {
+    a.row = forgotten(p->a_row);
+    a.row2 = 2 * a.row;
+    a.row3 = 3 * a.row;
+    for (int run = 0; run < p->runs; ++run) {
+        const int length = run == p->runs - 1 ? p->last_length : p->length;
+        for (int s = 0; s < p->sources; ++s) {
             RONDO_UNROLL
             for (int i = 0; i < (ROWS + 3) / 4; ++i)
-                a.first[i] = p.a + run * p.a_run + p.a_source[s] + 4 * i * p.a_row;
+                a.first[i] = p->a + run * p->a_run + p->a_source[s] + 4 * i * a.row;
             int left = length;
             if constexpr (turns > 1)
                 for (; left >= turns; left -= turns)
                     RONDO_UNROLL
-                    for (int u = 0; u < turns; ++u) step<T, ROWS, WIDTH>(a, p.a_step, b, p.b_step, b_offset, sum[u]);
-            for (; left > 0; --left) step<T, ROWS, WIDTH>(a, p.a_step, b, p.b_step, b_offset, sum[0]);
+                    for (int u = 0; u < turns; ++u) step<T, ROWS, WIDTH>(a, a_step, b, b_step, b_offset, sum[u]);
+            for (; left > 0; --left) step<T, ROWS, WIDTH>(a, a_step, b, b_step, b_offset, sum[0]);
         }
     }
+    p = forgotten(p);
+    const std::ptrdiff_t c_row = p->c_row;
     RONDO_UNROLL
-    for (int i = 0; i < WIDTH; ++i)
+    for (int i = 0; i < WIDTH; ++i) {
+        T* c = p->c + p->c_output[(first + i) / natives] + (first + i) % natives * lanes;
         RONDO_UNROLL
-        for (int r = 0; r < ROWS; ++r) {
+        for (int r = 0; r < ROWS; ++r, c += c_row) {
             RONDO_UNROLL
             for (int half = turns / 2; half > 0; half /= 2)
                 RONDO_UNROLL
                 for (int u = 0; u < half; ++u) sum[u][r][i] += sum[u + half][r][i];
-            store(p.c + r * p.c_row + c_offset[i], sum[0][r][i]);
+            store(c, sum[0][r][i]);
         }
+    }
 }
 
 template <class T, int ROWS, int OUTPUTS>

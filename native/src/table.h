@@ -16,7 +16,7 @@ double peak(std::ptrdiff_t rounds) {
     constexpr int sums = REGISTERS == 32 ? 24 : 12;
     V sum[sums];
     RONDO_UNROLL
-    for (int i = 0; i < sums; ++i) sum[i] = splat<T>(T(i));
+    for (int i = 0; i < sums; ++i) sum[i] = splat<T>(T(i) + T(rounds));  // not known when compiled
     const V factor = splat<T>(T(0.5)), more = splat<T>(T(1));
     for (std::ptrdiff_t n = 0; n < rounds; ++n)
         RONDO_UNROLL

@@ -55,6 +55,13 @@ constexpr int REGISTERS = 32;
 constexpr int REGISTERS = 16;
 #endif
 
+// Whether fma rounds once.
+#if RONDO_VECTOR_BYTES > 16 || defined(__FMA__) || defined(__aarch64__)
+constexpr bool FUSED = true;
+#else
+constexpr bool FUSED = false;
+#endif
+
 template <class T>
 RONDO_INLINE typename Simd<T>::V load(const T* p) {
     typename Simd<T>::V v;
