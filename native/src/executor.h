@@ -85,6 +85,9 @@ struct Packed {
     Memory matrices, vectors;
 };
 
+template <class T>
+class Stepper;
+
 // A plan with its sizes: products cut to the kernels, layouts of memory. It does not change, so it may be
 // used by several threads at once.
 template <class T>
@@ -108,6 +111,7 @@ public:
     const Plan& plan() const { return plan_; }
 
 private:
+    friend class Stepper<T>;
     struct Product_;
     struct OuterProduct;
     struct Run;

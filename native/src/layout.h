@@ -39,6 +39,17 @@ struct Engine<T>::OuterProduct {
 
 inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
+// Pairwise, as wide vectors would add them.
+template <class T>
+T sum_of_lanes(const T* from) {
+    T lanes[PANEL];
+    for (int lane = 0; lane < PANEL; ++lane) lanes[lane] = from[lane];
+    for (int half = PANEL / 2; half; half /= 2) {
+        for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    }
+    return lanes[0];
+}
+
 // The part of 0 .. n that is member's.
 struct Share {
     int first, last;

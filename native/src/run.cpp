@@ -188,44 +188,55 @@ void Engine<T>::Run::Member::bind(int begin, int end) {
 }
 
 template <class T>
-void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* operands, int row, int rows,
-                                      int group) const {
-    const Kernels<T>& kernels = run.engine.kernels_;
+void Engine<T>::Run::Member::prepare(const Product_& product, const Bound<T>* operands, int group,
+                                     Ready& ready) const {
     const int G = static_cast<int>(product.destinations.size());
     const Bound<T>& source = operands[product.sources[0]];
     const Bound<T>& destination = operands[product.destinations[0]];
     const int panel = group * product.per_call;
-    const int outputs = std::min(product.per_call, run.engine.panels(product.width) - panel) * G;
-    std::ptrdiff_t a_source[MAX_SOURCES], b_output[MAX_OUTPUTS], c_output[MAX_OUTPUTS];
-    rondo::Product<T> call;
-    for (std::size_t s = 0; s < product.sources.size(); ++s) a_source[s] = operands[product.sources[s]].base - source.base;
-    for (int i = 0; i < outputs; ++i) {
+    rondo::Product<T>& call = ready.call;
+    ready.outputs = std::min(product.per_call, run.engine.panels(product.width) - panel) * G;
+    for (std::size_t s = 0; s < product.sources.size(); ++s) {
+        ready.a_source[s] = operands[product.sources[s]].base - source.base;
+    }
+    for (int i = 0; i < ready.outputs; ++i) {
         const int g = i % G, p = i / G;
-        b_output[i] = static_cast<std::ptrdiff_t>(i) * PANEL;
-        c_output[i] = operands[product.destinations[g]].base - destination.base + p * destination.panel;
+        ready.b_output[i] = static_cast<std::ptrdiff_t>(i) * PANEL;
+        ready.c_output[i] = operands[product.destinations[g]].base - destination.base + p * destination.panel;
         const int start = product.starts[g];
         call.start[i] = start == ZERO ? Start::zero : start == ACCUMULATE ? Start::accumulate : Start::vector;
         call.start_vector[i] = start >= 0 ? operands[start].base + static_cast<std::ptrdiff_t>(panel + p) * PANEL : nullptr;
     }
+    call.a = source.base;
     call.a_row = source.row;
     call.a_run = product.from_rows ? 0 : source.panel;
     call.a_step = 1;
-    call.a_source = a_source;
+    call.a_source = ready.a_source;
     call.runs = product.runs;
     call.sources = static_cast<int>(product.sources.size());
     call.length = product.length;
     call.last_length = product.last_length;
     call.b = run.packed.matrices.template as<T>() + product.offset + product.group_size * group;
     call.b_step = product.step_size();
-    call.b_output = b_output;
+    call.b_output = ready.b_output;
+    call.c = destination.base + panel * destination.panel;
     call.c_row = destination.row;
-    call.c_output = c_output;
-    const int parts = ceil_div(rows, kernels.best_rows[outputs]);
+    call.c_output = ready.c_output;
+}
+
+template <class T>
+void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* operands, int row, int rows,
+                                      int group) const {
+    const Kernels<T>& kernels = run.engine.kernels_;
+    Ready ready;
+    prepare(product, operands, group, ready);
+    rondo::Product<T> call = ready.call;
+    const int parts = ceil_div(rows, kernels.best_rows[ready.outputs]);
     for (int part = 0; part < parts; ++part) {
         const Share share(rows, part, parts);
-        call.a = source.base + (row + share.first) * source.row;
-        call.c = destination.base + (row + share.first) * destination.row + panel * destination.panel;
-        kernels.product[share.last - share.first][outputs](call);
+        call.a = ready.call.a + (row + share.first) * call.a_row;
+        call.c = ready.call.c + (row + share.first) * call.c_row;
+        kernels.product[share.last - share.first][ready.outputs](call);
     }
 }
 
@@ -249,12 +260,17 @@ void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& product
 }
 
 template <class T>
+Tile<T> Engine<T>::Run::Member::tile_of(const std::vector<Instruction>& code, const Bound<T>* operands, int width,
+                                        int row, int rows, int panel, int panels) {
+    const int last = run.engine.panels(width) - 1;
+    return {code.data(), static_cast<int>(code.size()), operands, gradients.data(), row, rows,
+            panel, panels, last, run.engine.units(width) - last * PANEL};
+}
+
+template <class T>
 void Engine<T>::Run::Member::run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width,
                                       int row, int rows, int panel, int panels) {
-    const int last = run.engine.panels(width) - 1;
-    const Tile<T> tile{code.data(), static_cast<int>(code.size()), operands, gradients.data(), row, rows, panel,
-                       panels, last, run.engine.units(width) - last * PANEL};
-    run.engine.kernels_.tile(tile);
+    run.engine.kernels_.tile(tile_of(code, operands, width, row, rows, panel, panels));
 }
 
 template <class T>
@@ -315,12 +331,7 @@ void Engine<T>::Run::Member::finish_reductions(const Stage& stage, Bound<T>* ope
                 const T* part = by_rows ? places[i] + r * row
                                         : run.partial_sums.template as<T>() +
                                               ((static_cast<std::ptrdiff_t>(m) * run.max_reductions + i) * run.R + r) * PANEL;
-                T lanes[PANEL];
-                std::copy_n(part, PANEL, lanes);
-                for (int half = PANEL / 2; half; half /= 2) {
-                    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-                }
-                sum += lanes[0];
+                sum += sum_of_lanes(part);
             }
             std::fill_n(places[i] + r * row, PANEL, sum * scale);
         }

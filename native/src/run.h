@@ -45,6 +45,13 @@ struct Engine<T>::Run {
 
     Run(const Engine& engine, const Call<T>& call, const Packed& packed, bool backward);
 
+    // A call of a micro-kernel for all rows from 0 on; `call` points to the arrays beside it.
+    struct Ready {
+        int outputs;
+        rondo::Product<T> call;
+        std::ptrdiff_t a_source[MAX_SOURCES], b_output[MAX_OUTPUTS], c_output[MAX_OUTPUTS];
+    };
+
     struct Member {
         Run& run;
         const int id, count;
@@ -66,10 +73,13 @@ struct Engine<T>::Run {
         int running(int t) const;
 
         void bind(int begin, int end);
+        void prepare(const Product_& product, const Bound<T>* operands, int group, Ready& ready) const;
         void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         void multiply_chunk(const std::vector<Product_>& products, int begin, int end);
         void stage(int index, int step, int rows_end);
         void finish_reductions(const Stage& stage, Bound<T>* operands, const std::vector<T*>& places, int rows_end);
+        Tile<T> tile_of(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
+                        int panel, int panels);
         void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
                       int panel, int panels);
         void scan(int begin, int end);

@@ -1,0 +1,406 @@
+#include "stepper.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "run.h"
+
+namespace rondo {
+namespace {
+
+constexpr std::size_t BYTES_EACH = 192 << 10;  // of weights a member reads, at least: fewer are read before it wakes
+constexpr int ROWS_EACH = 8;                   // rows for each member, where rows are divided
+// A team that has not been called for so long may sleep, and takes longer to wake than most steps take.
+constexpr auto AWAKE = std::chrono::microseconds(200);
+
+}  // namespace
+
+// A call of a micro-kernel with everything it needs.
+template <class T>
+struct Stepper<T>::Call_ {
+    typename Engine<T>::Run::Ready ready;
+    void (*kernel)(const Product<T>&);
+};
+
+// A reduction: lanes of all members' partial sums are added up and stand in all lanes of `place`.
+template <class T>
+struct Stepper<T>::Sum {
+    T* place;
+    std::ptrdiff_t row;
+    T* parts;  // [member][row][16]
+    int members, rows;
+    int first, last;  // rows that are finished, or cleared
+    T scale;
+};
+
+template <class T>
+struct Stepper<T>::Layer {
+    Layer(const Engine<T>& engine_, const std::vector<const T*>& parameters, int batch)
+        : engine(engine_), packed(engine_.pack(parameters)) {
+        call.B = batch;
+        call.T_ = 2;  // both phases
+        run = std::make_unique<typename Engine<T>::Run>(engine, call, packed, false);
+        run->chunk = 2;
+    }
+
+    const Engine<T>& engine;
+    const Packed packed;
+    Call<T> call;
+    std::unique_ptr<typename Engine<T>::Run> run;
+    std::vector<States<T>> states;
+    Barrier nobody{1};
+    std::deque<typename Engine<T>::Run::Member> members;
+    int x = -1, output = -1;  // row buffers
+
+    bool recurrent() const { return !states.empty(); }
+};
+
+template <class T>
+Stepper<T>::Stepper(int batch, int threads) : batch_(batch), threads_(std::max(threads, 1)) {
+    if (batch < 1) throw std::invalid_argument("a batch of at least one sequence");
+}
+
+template <class T>
+Stepper<T>::~Stepper() = default;
+
+template <class T>
+void Stepper<T>::add(const Engine<T>& engine, const std::vector<const T*>& parameters) {
+    auto layer = std::make_unique<Layer>(engine, parameters, batch_);
+    const Plan& plan = engine.plan();
+    layer->states.resize(plan.state_widths.size());
+    for (int i = 0; i < static_cast<int>(plan.rows.size()); ++i) {
+        const RowBuffer& buffer = plan.rows[i];
+        if (buffer.role == Role::mask) throw std::invalid_argument("a stepper has no masks");
+        if (buffer.role == Role::x) layer->x = i;
+        const bool is_output = layer->recurrent() ? buffer.role == Role::state && buffer.part == 0 : buffer.role == Role::own;
+        if (is_output) layer->output = i;
+    }
+    for (int kept : plan.kept) {
+        if (kept) throw std::invalid_argument("a stepper keeps nothing for a backward run");
+    }
+    if (layer->output < 0) throw std::invalid_argument("a layer without an output");
+    bytes_ += engine.packed_size_ * sizeof(T);
+    layers_.push_back(std::move(layer));
+}
+
+template <class T>
+void Stepper<T>::add_table(const T* table, std::int64_t rows) {
+    tables_.emplace_back(table, rows);
+}
+
+template <class T>
+void Stepper<T>::divide() {
+    by_rows_ = batch_ >= ROWS_EACH * threads_;
+    const std::size_t work = bytes_ * static_cast<std::size_t>(by_rows_ ? batch_ : 1);
+    members_ = static_cast<int>(std::clamp<std::size_t>(work / BYTES_EACH, 1, static_cast<std::size_t>(threads_)));
+    if (members_ == 1) by_rows_ = true;
+    barrier_ = std::make_unique<Barrier>(members_);
+}
+
+template <class T>
+void Stepper<T>::finish(T* output) {
+    if (layers_.empty()) throw std::invalid_argument("a stepper without layers");
+    output_ = output;
+    divide();
+    const std::vector<bool> last_only(64, false);
+    const Layer* below = nullptr;
+    for (const auto& layer : layers_) {
+        auto& run = *layer->run;
+        run.members = members_;
+        run.by_rows = by_rows_;
+        run.allocate_rows(&last_only, &layer->states, nullptr);
+        run.allocate_work();
+        for (std::size_t i = 0; i < run.rows.size(); ++i) {
+            auto& place = run.rows[i];
+            const auto entries = run.plan.rows[i].role == Role::state || place.chunked ? 2 : 1;
+            std::fill_n(place.base, place.row * batch_ * entries, T(0));
+        }
+        if (layer->x >= 0) {
+            auto& x = run.rows[layer->x];
+            x.time = 0;
+            if (below) {  // x is what the layer below has just written
+                const auto& given = below->run->rows[below->output];
+                if (x.row != given.row) throw std::invalid_argument("layers whose widths do not fit");
+                x.base = given.base + (below->recurrent() ? given.time : 0);
+                x.time = below->recurrent() ? -given.time : 0;
+            }
+        }
+        for (int id = 0; id < members_; ++id) {
+            auto& member = layer->members.emplace_back(run, id, members_, layer->nobody);
+            member.bind(0, 2);
+            for (std::size_t i = 0; i < run.plan.operands.size(); ++i) {  // what does not outlive the step lies once
+                if (run.plan.operands[i].place == Place::work) member.at(1)[i].base = member.at(0)[i].base;
+            }
+        }
+        below = layer.get();
+    }
+    for (int phase = 0; phase < 2; ++phase) Recorder(*this, phase).record();
+}
+
+// Unrolls a step. In every other one the panels come in reverse: the matrices that were read last, which are
+// still in the cache, are then the first.
+template <class T>
+struct Stepper<T>::Recorder {
+    using Run = typename Engine<T>::Run;
+    using Member = typename Run::Member;
+    using Product_ = typename Engine<T>::Product_;
+
+    Stepper& stepper;
+    const int phase;
+    std::vector<Segment>& segments;
+
+    Recorder(Stepper& stepper_, int phase_)
+        : stepper(stepper_), phase(phase_), segments(stepper_.segments_[phase_]) {}
+
+    void record() {
+        begin_segment();
+        for (const auto& layer : stepper.layers_) {
+            if (layer.get() != stepper.layers_.front().get()) meet();
+            hoisted(*layer);
+            for (std::size_t i = 0; i < layer->run->plan.stages.size(); ++i) {
+                if (i) meet();
+                stage(*layer, static_cast<int>(i));
+            }
+        }
+    }
+
+    void begin_segment() { segments.emplace_back(stepper.members_); }
+    void meet() {
+        if (!stepper.by_rows_) begin_segment();
+    }
+    void act(const Member& member, typename Action::Kind kind, const void* of) {
+        segments.back()[member.id].push_back({kind, of});
+    }
+
+    void hoisted(Layer& layer) {
+        const Run& run = *layer.run;
+        bool waits = false;
+        for (const Product_& product : layer.engine.hoisted_) {
+            waits = waits || (!run.plan.stages.empty() && product.width != run.plan.stages[0].width);
+            for (Member& member : layer.members) {
+                const Share mine = member.panels_of(product.width);
+                products(member, product, member.at(phase), member.first_row, member.last_row - member.first_row, mine.first, mine.last);
+            }
+        }
+        // A product that reads slots needs those of all members.
+        for (const auto& stage : layer.engine.stage_products_) {
+            for (const Product_& product : stage) waits = waits || !product.from_rows;
+        }
+        if (waits) meet();
+    }
+
+    void products(Member& member, const Product_& product, const Bound<T>* operands, int row, int rows, int panel, int last) {
+        if (panel >= last) return;
+        const int begin = panel / product.per_call, end = ceil_div(last, product.per_call);
+        for (int i = begin; i < end; ++i) {
+            const int group = phase ? begin + end - 1 - i : i;
+            const auto& kernels = member.run.engine.kernels_;
+            Call_ model;
+            member.prepare(product, operands, group, model.ready);
+            const int outputs = model.ready.outputs, parts = ceil_div(rows, kernels.best_rows[outputs]);
+            for (int part = 0; part < parts; ++part) {
+                const Share share(rows, part, parts);
+                Call_& call = stepper.calls_.emplace_back();
+                member.prepare(product, operands, group, call.ready);
+                call.ready.call.a += (row + share.first) * call.ready.call.a_row;
+                call.ready.call.c += (row + share.first) * call.ready.call.c_row;
+                call.kernel = kernels.product[share.last - share.first][outputs];
+                act(member, Action::Kind::product, &call);
+            }
+        }
+    }
+
+    void tile(Member& member, const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
+              int panel, int panels) {
+        if (code.empty() || rows < 1) return;
+        act(member, Action::Kind::tile,
+            &stepper.tiles_.emplace_back(member.tile_of(code, operands, width, row, rows, panel, panels)));
+    }
+
+    void stage(Layer& layer, int index) {
+        const Run& run = *layer.run;
+        const Stage& stage = run.plan.stages[index];
+        for (Member& member : layer.members) {
+            const Bound<T>* operands = member.at(phase);
+            if (!stage.reductions.empty()) operands = with_partial_sums(member, stage, operands);
+            const Share mine = member.panels_of(stage.width);
+            const int tiles = ceil_div(mine.last - mine.first, run.tile_panels);
+            for (int i = 0; i < tiles; ++i) {
+                const int panel = mine.first + (phase ? tiles - 1 - i : i) * run.tile_panels;
+                const int panels = std::min(run.tile_panels, mine.last - panel);
+                for (int row = member.first_row; row < member.last_row; row += run.tile_rows) {
+                    const int rows = std::min(run.tile_rows, member.last_row - row);
+                    for (const Product_& product : layer.engine.stage_products_[index]) {
+                        products(member, product, operands, row, rows, panel, panel + panels);
+                    }
+                    tile(member, stage.code, operands, stage.width, row, rows, panel, panels);
+                }
+            }
+        }
+        if (stage.reductions.empty() && stage.row_code.empty()) return;
+        meet();
+        for (Member& member : layer.members) finish_rows(layer, member, stage);
+    }
+
+    // Where the members' partial sums of a reduction of this layer are.
+    static T* partial_sums(const Run& run, int member, std::size_t reduction) {
+        return run.partial_sums.template as<T>() +
+               (static_cast<std::ptrdiff_t>(reduction) * run.members + member) * run.R * PANEL;
+    }
+
+    const Bound<T>* with_partial_sums(Member& member, const Stage& stage, const Bound<T>* operands) {
+        auto& own = stepper.bounds_.emplace_back(operands, operands + member.run.plan.operands.size());
+        for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
+            T* const part = partial_sums(member.run, stepper.by_rows_ ? 0 : member.id, i);
+            own[stage.reductions[i].first] = {part, PANEL, 0, PANEL, 0};
+            act(member, Action::Kind::clear,
+                &stepper.sums_.emplace_back(Sum{nullptr, 0, part, 1, 0, member.first_row, member.last_row, T(0)}));
+        }
+        return own.data();
+    }
+
+    void finish_rows(const Layer& layer, Member& member, const Stage& stage) {
+        const Run& run = *layer.run;
+        const Share share(run.R, stepper.by_rows_ ? 0 : member.id, stepper.by_rows_ ? 1 : member.count);
+        const int first = stepper.by_rows_ ? member.first_row : share.first;
+        const int last = stepper.by_rows_ ? member.last_row : share.last;
+        if (first >= last) return;
+        for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
+            const auto [number, mean] = stage.reductions[i];
+            const Bound<T>& place = member.at(phase)[number];
+            const T scale = mean ? T(1) / static_cast<T>(layer.engine.units(stage.width)) : T(1);
+            act(member, Action::Kind::sum,
+                &stepper.sums_.emplace_back(Sum{place.base, place.row, partial_sums(run, 0, i),
+                                                stepper.by_rows_ ? 1 : member.count, run.R, first, last, scale}));
+        }
+        for (int row = first; row < last; row += run.tile_rows) {
+            tile(member, stage.row_code, member.at(phase), 0, row, std::min(run.tile_rows, last - row), 0, 1);
+        }
+    }
+};
+
+template <class T>
+void Stepper<T>::make(const std::vector<Action>& actions) const {
+    const auto tile = layers_[0]->engine.kernels_.tile;
+    for (const Action& action : actions) {
+        switch (action.kind) {
+            case Action::Kind::product: {
+                const auto* call = static_cast<const Call_*>(action.of);
+                call->kernel(call->ready.call);
+                break;
+            }
+            case Action::Kind::tile:
+                tile(*static_cast<const Tile<T>*>(action.of));
+                break;
+            case Action::Kind::clear: {
+                const auto* sum = static_cast<const Sum*>(action.of);
+                std::fill_n(sum->parts + sum->first * PANEL, (sum->last - sum->first) * PANEL, T(0));
+                break;
+            }
+            case Action::Kind::sum: {
+                const auto* sum = static_cast<const Sum*>(action.of);
+                for (int r = sum->first; r < sum->last; ++r) {
+                    T total = 0;
+                    for (int m = 0; m < sum->members; ++m) total += sum_of_lanes(sum->parts + (m * sum->rows + r) * PANEL);
+                    std::fill_n(sum->place + r * sum->row, PANEL, total * sum->scale);
+                }
+                break;
+            }
+        }
+    }
+}
+
+template <class T>
+void Stepper<T>::advance() {
+    const std::vector<Segment>& segments = segments_[phase_];
+    const auto alone = [&] {
+        for (const Segment& segment : segments) {
+            for (const auto& actions : segment) make(actions);
+        }
+    };
+    if (members_ == 1) {
+        alone();
+    } else if (const auto now = Clock::now(); now - last_ > AWAKE) {
+        alone();
+        last_ = Clock::now();
+    } else {
+        parallel(members_, [this](int id, int count) {
+            const std::vector<Segment>& all = segments_[phase_];
+            if (count != members_ && id != 0) return;  // the team is smaller than asked for
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                if (count == members_) {
+                    if (i) barrier_->wait();
+                    make(all[i][id]);
+                } else {
+                    for (const auto& actions : all[i]) make(actions);
+                }
+            }
+        });
+        last_ = Clock::now();
+    }
+    phase_ = 1 - phase_;
+    const Layer& top = *layers_.back();
+    const auto& place = top.run->rows[top.output];
+    const int n = top.engine.units(top.run->plan.rows[top.output].width);
+    const T* const from = place.base + (top.recurrent() ? phase_ * place.time : 0);
+    for (int b = 0; b < batch_; ++b) std::memcpy(output_ + static_cast<std::ptrdiff_t>(b) * n, from + b * place.row, sizeof(T) * n);
+}
+
+template <class T>
+void Stepper<T>::step(const T* x) {
+    const Layer& first = *layers_.front();
+    const auto& place = first.run->rows[first.x];
+    const int n = first.engine.units(first.run->plan.rows[first.x].width);
+    for (int b = 0; b < batch_; ++b) std::memcpy(place.base + b * place.row, x + static_cast<std::ptrdiff_t>(b) * n, sizeof(T) * n);
+    advance();
+}
+
+template <class T>
+void Stepper<T>::step_rows(const std::int64_t* numbers) {
+    const Layer& first = *layers_.front();
+    const auto& place = first.run->rows[first.x];
+    const int n = first.engine.units(first.run->plan.rows[first.x].width);
+    for (std::size_t k = 0; k < tables_.size(); ++k) {
+        for (int b = 0; b < batch_; ++b) {
+            const std::int64_t number = numbers[k * batch_ + b], rows = tables_[k].second;
+            if (number < 0 || number >= rows) {
+                throw std::out_of_range(std::to_string(number) + " is no row of a table of " + std::to_string(rows));
+            }
+        }
+    }
+    for (std::size_t k = 0; k < tables_.size(); ++k) {
+        for (int b = 0; b < batch_; ++b) {
+            const T* const from = tables_[k].first + numbers[k * batch_ + b] * n;
+            T* const to = place.base + b * place.row;
+            if (k == 0) std::memcpy(to, from, sizeof(T) * n);
+            else for (int u = 0; u < n; ++u) to[u] += from[u];
+        }
+    }
+    advance();
+}
+
+template <class T>
+T* Stepper<T>::state(int layer, int part, int b) const {
+    const States<T>& states = layers_.at(layer)->states.at(part);
+    const std::ptrdiff_t row = layers_[layer]->engine.padded(layers_[layer]->run->plan.state_widths[part]);
+    return states.first + phase_ * states.step + b * row;
+}
+
+template <class T>
+void Stepper<T>::read(int layer, int part, T* to) const {
+    const int n = layers_.at(layer)->engine.units(layers_[layer]->run->plan.state_widths.at(part));
+    for (int b = 0; b < batch_; ++b) std::memcpy(to + static_cast<std::ptrdiff_t>(b) * n, state(layer, part, b), sizeof(T) * n);
+}
+
+template <class T>
+void Stepper<T>::write(int layer, int part, const T* from) {
+    const int n = layers_.at(layer)->engine.units(layers_[layer]->run->plan.state_widths.at(part));
+    for (int b = 0; b < batch_; ++b) std::memcpy(state(layer, part, b), from + static_cast<std::ptrdiff_t>(b) * n, sizeof(T) * n);
+}
+
+template class Stepper<float>;
+template class Stepper<double>;
+
+}  // namespace rondo
