@@ -17,13 +17,15 @@ import pytest
 import rondo as package
 from rondo.backends import BACKENDS
 from rondo.cells import registry
-from rondo.cli import machine
+from rondo.cli import doctor, machine
 from rondo.cli.arguments import DEVICE
 from rondo.cli.evaluate import learned_from
 from rondo.cli.train import EXAMPLES, TRAINING, groups
 from rondo.tasks import demo
 from rondo.tasks.registry import TASKS
 from rondo.testing import selfcheck
+from rondo.testing.speed.check import Speed
+from rondo.testing.speed.timing import Interval
 from rondo.training.options import TrainingOptions
 from tests.cli.small import SMALL, Run
 
@@ -349,17 +351,17 @@ def test_a_cell_of_ones_own_and_one_of_a_model(rondo: Run, text_model: Path, tmp
 
 def test_the_backend_that_is_not_taken_could_run_too(rondo: Run) -> None:
     shown = rondo("explain", "gru", "--backend").out
-    assert re.search(r"reference +could run too; 'vendor' is faster", shown)
+    assert re.search(r"reference +could run too; '(cpu|vendor)' is faster", shown)
 
 
 # doctor, demo
 
 
 def test_a_healthy_machine(rondo: Run) -> None:
-    ended = rondo("doctor")
+    ended = rondo("doctor", "--quick")
     assert ended.code == 0, ended.out
-    assert all(name in ended.out for name in (*registry, "torch", "threads", "devices"))
-    told = rondo("doctor", "--json", "--threads", "1").json
+    assert all(name in ended.out for name in (*registry, "torch", "threads", "engine", "devices"))
+    told = rondo("doctor", "--quick", "--json", "--threads", "1").json
     assert told["healthy"]
     assert told["threads"] == 1
     assert {check["cell"] for check in told["checks"]} == set(registry)
@@ -375,10 +377,30 @@ def test_a_wrong_number_is_noticed(broken: str, rondo: Run, monkeypatch: pytest.
         return (sequence * 1.001 if cell.name == "gru" else sequence), after
 
     monkeypatch.setattr(BACKENDS[broken], "unroll", slightly_wrong, raising=False)
-    ended = rondo("doctor")
+    ended = rondo("doctor", "--quick")
     assert ended.code == 1
     assert "BAD" in ended.out
     assert f"gru ({broken})" in ended.out.partition("FAILED")[2]
+
+
+@pytest.mark.parametrize(("share", "little"), [(0.8, False), (0.3, True)])
+def test_the_speed_is_held_against_the_machine_s_peak(
+    share: float, little: bool, rondo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Speed("gru", train, 123.4, Interval(share, share - 0.1, share + 0.1)) for train in (False, True)]
+    monkeypatch.setattr(doctor, "speed_check", lambda: found)
+    monkeypatch.setattr(doctor, "check_cell", lambda cell: [])
+    monkeypatch.setattr(doctor, "_cells", lambda checks: "")
+    shown = rondo("doctor")
+    assert re.search(rf"gru +forward +123 +{share:.0%}\n", shown.out)
+    assert ("That is little" in shown.out) is little
+    assert rondo("doctor", "--json").json["speed"][1] == {
+        "cell": "gru", "mode": "train", "gigaflops": 123.4, "share": [share, share - 0.1, share + 0.1],
+    }  # fmt: skip
+    assert "GFLOP/s" not in rondo("doctor", "--quick").out
+    assert rondo("doctor", "--quick", "--json").json["speed"] is None
+    monkeypatch.setattr(doctor, "speed_check", lambda: None)
+    assert "The speed was not checked" in rondo("doctor").out
 
 
 def test_a_wrong_gradient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

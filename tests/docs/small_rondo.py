@@ -7,10 +7,11 @@ import sys
 BUDGETS = ("--minutes", "--epochs", "--steps")
 STEPS = "3"
 LENGTH = 20
+SHAPE = "2x3x4x5"
 
 
 def small_budget(arguments: list[str]) -> list[str]:
-    """The same command with few steps of training and short output."""
+    """The same command with few steps of training, short output and small layers."""
     if "--help" in arguments or not arguments:
         return arguments
     if arguments[0] == "train":
@@ -19,6 +20,10 @@ def small_budget(arguments: list[str]) -> list[str]:
         return [*_without(arguments, BUDGETS), "--minutes", "0.1"]
     if arguments[0] == "generate":
         return _shortened(arguments)
+    if arguments[0] == "bench":
+        return [*_without(arguments, ("--shapes",)), "--shapes", SHAPE, "--quick"]
+    if arguments[0] == "doctor":
+        return [*arguments, "--quick"]
     return arguments
 
 

@@ -205,6 +205,8 @@ def test_a_wrong_block_is_noticed(
         ("generate m --length 500 --seed 1", "generate m --length 20 --seed 1"),
         ("generate m --length 7", "generate m --length 7"),
         ("evaluate m a.txt", "evaluate m a.txt"),
+        ("bench gru --shapes 64x100x256x256 --json", "bench gru --json --shapes 2x3x4x5 --quick"),
+        ("doctor", "doctor --quick"),
         ("", ""),
     ],
 )

@@ -9,14 +9,17 @@ import torch
 
 from rondo.backends import BACKENDS
 from rondo.cells import registry
-from rondo.cli.arguments import OUTPUT, THREADS, Group, parse
+from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import devices, use_threads
 from rondo.cli.output import print_json, print_text, table
 from rondo.cli.progress import waiting
 from rondo.inspect.provenance import device_name, processor_name, usable_cores, versions
 from rondo.testing.selfcheck import Check, check_cell
+from rondo.testing.speed.check import LOW, SHAPE, Speed, speed_check
+from rondo.testing.speed.machine import BUSY, Watch, instruction_set, threading_runtime
 
-EXAMPLES = ("rondo doctor", "rondo doctor --json")
+QUICK = Option("quick", bool, "Skip the speed check, which takes up to ten seconds.", pair=False)
+EXAMPLES = ("rondo doctor", "rondo doctor --quick --json")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -25,16 +28,20 @@ def run(arguments: Sequence[str]) -> int:
         arguments,
         command="rondo doctor",
         about=(
-            "Show versions, devices and threads, which backend runs each cell, and check the numbers: the "
-            "reference against the definition in NumPy (float64), and every other backend against the "
-            "reference (float32), values and gradients. Exit code 1 if something is wrong."
+            "Show versions, devices, instruction set and threads, which backend runs each cell, and check the "
+            "numbers: the reference against the definition in NumPy (float64), and every other backend against "
+            "the reference (float32), values and gradients. Then some seconds of GRU and LSTM against the "
+            "machine's own peak. Exit code 1 if a number is wrong."
         ),
         examples=EXAMPLES,
-        groups=[Group("machine", "", (THREADS,)), Group("output", "", OUTPUT)],
+        groups=[Group("checks", "", (QUICK,)), Group("machine", "", (THREADS,)), Group("output", "", OUTPUT)],
     )
     use_threads(given.get("threads"))
-    with waiting("checking the numbers", quiet=bool(given.get("quiet"))):
+    with waiting("checking the numbers", quiet=bool(given.get("quiet"))) as now:
         checks = [check for cell in registry.values() for check in check_cell(cell)]
+        now("checking the speed")
+        with Watch() as watch:
+            speeds = None if given.get("quick") else speed_check()
     bad = [check for check in checks if not check.good]
     if given.get("json"):
         print_json(
@@ -43,15 +50,21 @@ def run(arguments: Sequence[str]) -> int:
                 "processor": processor_name(),
                 "cores": usable_cores(),
                 "threads": torch.get_num_threads(),
+                "instruction_set": instruction_set(),
+                "threading": threading_runtime(),
                 "devices": [device_name(device) for device in devices()],
                 "checks": [check.to_dict() for check in checks],
                 "healthy": not bad,
+                "speed": None if speeds is None else [speed.to_dict() for speed in speeds],
+                "other_work": watch.others,
             }
         )
     else:
         print_text(_machine())
         print_text("\n" + _cells(checks))
         print_text("\n" + _verdict(checks, bad))
+        if not given.get("quick"):
+            print_text("\n" + _speed(speeds, watch.others))
     return 1 if bad else 0
 
 
@@ -61,9 +74,17 @@ def _machine() -> str:
         ["system", f"{platform.system()} {platform.release()} ({platform.machine()})"],
         ["processor", processor_name()],
         ["threads", f"{torch.get_num_threads()} of {usable_cores()} cores"],
+        ["engine", _engine()],
         ["devices", ", ".join(device_name(device) for device in devices())],
     ]
     return table(rows)
+
+
+def _engine() -> str:
+    found = instruction_set()
+    if found is None:
+        return "no native module: torch runs the cells"
+    return f"{found}, threads of {threading_runtime()}"
 
 
 def _cells(checks: Sequence[Check]) -> str:
@@ -90,3 +111,18 @@ def _verdict(checks: Sequence[Check], bad: Sequence[Check]) -> str:
         f"{len(bad)} of {len(checks)} checks FAILED: {names}.\n"
         "Results of these cells cannot be trusted here. Please report this with the table above."
     )
+
+
+def _speed(speeds: Sequence[Speed] | None, others: float | None) -> str:
+    if speeds is None:
+        return "The speed was not checked: it is held against a peak that the native module measures."
+    rows = [["cell", "", "GFLOP/s", "of the machine's peak"]]
+    rows += [[s.cell, "train" if s.train else "forward", f"{s.gigaflops:.0f}", f"{s.share.value:.0%}"] for s in speeds]
+    lines = [f"speed at {SHAPE} (batch, steps, input, hidden)", table(rows, right=[2, 3])]
+    if min(speed.share.value for speed in speeds) < LOW:
+        busy = others is not None and others >= BUSY
+        lines.append(
+            f"That is little; other work kept {others:.1f} cores busy meanwhile." if busy
+            else "That is little: is there other work on the machine, or are there more threads than cores?"
+        )  # fmt: skip
+    return "\n".join(lines)

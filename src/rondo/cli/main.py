@@ -44,6 +44,7 @@ VERBS = {
         Verb("info", "MODEL", "a model's card: data, figures, how to use it"),
         Verb("explain", "CELL", "a cell: equations, parameters, where its state goes, what runs it"),
         Verb("demo", "", "learn from text and from digits in five minutes, and look at the page"),
+        Verb("bench", "[CELL ...]", "how fast layers run on this machine, beside plain torch"),
         Verb("doctor", "", "versions, devices, backends, and a check of the numbers on this machine"),
     )
 }
