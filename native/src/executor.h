@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "bfloat16.h"
 #include "kernels.h"
 #include "memory.h"
 #include "plan.h"
@@ -83,6 +84,7 @@ struct Gradients {
 // Parameters laid out for the kernels of one engine.
 struct Packed {
     Memory matrices, vectors;
+    Memory halves;  // matrices in bfloat16
 };
 
 template <class T>
@@ -93,7 +95,8 @@ class Stepper;
 template <class T>
 class Engine {
 public:
-    Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads);
+    // `bfloat16`: products with row buffers are computed in it (inference in float32, where the machine can).
+    Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads, bool bfloat16 = false);
     ~Engine();
 
     Packed pack(const std::vector<const T*>& parameters) const;
@@ -118,6 +121,7 @@ private:
 
     void cut(const Group& group, std::vector<Product_>& into);
     void pack_product(const Product_& product, int panel_group, const std::vector<const T*>& parameters, T* to) const;
+    void pack_half(const Product_& product, int panel_group, const Packed& packed) const;
     void pack_vectors(const std::vector<const T*>& parameters, T* to) const;
 
     const Plan plan_;
@@ -127,10 +131,11 @@ private:
     std::vector<std::vector<Product_>> stage_products_;
     std::vector<Product_> hoisted_, after_;
     std::vector<OuterProduct> outers_;
-    std::size_t packed_size_ = 0, accumulated_size_ = 0, vectors_size_ = 0;
+    std::size_t packed_size_ = 0, halves_size_ = 0, accumulated_size_ = 0, vectors_size_ = 0;
     std::vector<std::ptrdiff_t> vector_offsets_;
     Memory constants_;
     bool is_scan_ = false;
+    const Bfloat16Kernels* halves_ = nullptr;
 };
 
 }  // namespace rondo

@@ -1,6 +1,8 @@
 #include "layout.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <type_traits>
 
 namespace rondo {
 namespace {
@@ -10,9 +12,13 @@ constexpr std::size_t PARALLEL_FROM = 1 << 15;  // elements to pack; fewer cost 
 }  // namespace
 
 template <class T>
-Engine<T>::Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads)
-    : plan_(plan), sizes_(sizes), kernels_(kernels), threads_(threads) {
+Engine<T>::Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads, bool bfloat16)
+    : plan_(plan), sizes_(sizes), kernels_(kernels), threads_(threads),
+      halves_(bfloat16 ? bfloat16_kernels() : nullptr) {
     plan_.check();
+    if (bfloat16 && (!halves_ || !std::is_same_v<T, float> || !plan_.outers.empty())) {
+        throw std::invalid_argument("bfloat16 is for inference in float32 on machines that have its instructions");
+    }
     is_scan_ = plan_.stages.size() == 1;
     for (const Stage& stage : plan_.stages) {
         stage_products_.emplace_back();
@@ -99,6 +105,12 @@ void Engine<T>::cut(const Group& group, std::vector<Product_>& into) {
             product.group_size = static_cast<std::size_t>(product.steps) * product.step_size();
             product.offset = packed_size_;
             packed_size_ += product.group_size * product.groups;
+            product.half = halves_ && product.from_rows;
+            if (product.half) {
+                product.half_group_size = static_cast<std::size_t>(product.steps + product.steps % 2) * product.step_size();
+                product.half_offset = halves_size_;
+                halves_size_ += product.half_group_size * product.groups;
+            }
             into.push_back(std::move(product));
         }
     }
@@ -157,6 +169,17 @@ void Engine<T>::pack_product(const Product_& product, int panel_group, const std
 }
 
 template <class T>
+void Engine<T>::pack_half(const Product_& product, int panel_group, const Packed& packed) const {
+    if constexpr (std::is_same_v<T, float>) {
+        const T* const from = packed.matrices.template as<T>() + product.offset + product.group_size * panel_group;
+        Bfloat16* const to = packed.halves.template as<Bfloat16>() + product.half_offset + product.half_group_size * panel_group;
+        for (int i = 0; i < product.outputs(); ++i) {
+            pack_bfloat16(from + i * PANEL, product.step_size(), product.steps, to + i * 2 * PANEL, 2 * product.step_size());
+        }
+    }
+}
+
+template <class T>
 void Engine<T>::pack_vectors(const std::vector<const T*>& parameters, T* to) const {
     for (std::size_t i = 0; i < plan_.vectors.size(); ++i) {
         T* const sum = to + vector_offsets_[i];
@@ -174,6 +197,7 @@ Packed Engine<T>::pack(const std::vector<const T*>& parameters) const {
     Packed packed;
     packed.matrices = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(packed_size_ + PANEL)}));
     packed.vectors = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(vectors_size_ + PANEL)}));
+    if (halves_) packed.halves = Memory(checked_bytes(sizeof(Bfloat16), {static_cast<std::ptrdiff_t>(halves_size_ + PANEL)}));
     std::vector<const std::vector<Product_>*> lists{&hoisted_, &after_};
     for (const auto& products : stage_products_) lists.push_back(&products);
     parallel(packed_size_ > PARALLEL_FROM ? threads_ : 1, [&](int member, int members) {
@@ -182,6 +206,7 @@ Packed Engine<T>::pack(const std::vector<const T*>& parameters) const {
                 const Share share(product.groups, member, members);
                 for (int group = share.first; group < share.last; ++group) {
                     pack_product(product, group, parameters, packed.matrices.as<T>());
+                    if (product.half) pack_half(product, group, packed);
                 }
             }
         }

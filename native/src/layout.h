@@ -22,6 +22,8 @@ struct Engine<T>::Product_ {
     int length, last_length, runs; // see rondo::Product
     int steps;                     // of all runs and sources
     std::size_t offset, group_size;
+    bool half = false;             // packed in bfloat16, two steps side by side
+    std::size_t half_offset = 0, half_group_size = 0;
 
     int outputs() const { return per_call * static_cast<int>(destinations.size()); }
     std::ptrdiff_t step_size() const { return static_cast<std::ptrdiff_t>(outputs()) * PANEL; }

@@ -153,13 +153,15 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
 
     nb::class_<Engine<T>>(module, ("Engine" + suffix).c_str(), "A plan with its sizes. Does not change.")
         .def("__init__",
-             [](Engine<T>* self, const Plan& plan, const Sizes& sizes, int threads, const std::string& isa) {
+             [](Engine<T>* self, const Plan& plan, const Sizes& sizes, int threads, const std::string& isa,
+                bool bfloat16) {
                  std::string message;
                  const Kernels<T>* kernels = choose_kernels<T>(isa.c_str(), &message);
                  if (!kernels) throw std::invalid_argument(message);
-                 new (self) Engine<T>(plan, sizes, *kernels, threads);
+                 new (self) Engine<T>(plan, sizes, *kernels, threads, bfloat16);
              },
-             nb::arg("plan"), nb::arg("sizes"), nb::arg("threads"), nb::arg("isa") = "")
+             nb::arg("plan"), nb::arg("sizes"), nb::arg("threads"), nb::arg("isa") = "",
+             nb::arg("bfloat16") = false)
         .def("pack",
              [](const Engine<T>& self, const Addresses& parameters) {
                  const nb::gil_scoped_release release;
@@ -272,6 +274,7 @@ NB_MODULE(_engine, module) {
         const Kernels<float>* kernels = choose_kernels<float>(isa.c_str());
         return kernels ? kernels->name : "";
     }, nb::arg("isa") = "");
+    module.def("has_bfloat16", [] { return bfloat16_kernels() != nullptr; });
     module.def("use_openmp", &use_openmp);
     module.def("threading", &threading);
     module.def("memory", [] {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 namespace rondo {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 constexpr int FORWARD_ROWS = 192, BACKWARD_ROWS = 384;  // of a chunk, over steps and batch
 constexpr double ALONE_BELOW = 4e5;                     // multiply-adds of a run
 constexpr double STEP_ALONE_BELOW = 6e4;                // of a step, where its panels would be divided
+constexpr int HALF_GAP = 32;                            // between rounded rows, against rows that share cache sets
 constexpr int ROWS_EACH = 8;                            // rows for each member, where rows are divided
 
 template <class T>
@@ -69,6 +71,12 @@ void Engine<T>::Run::allocate_work() {
         work[width] = work_memory[width].template as<T>();
     }
     temporaries = Memory(checked_bytes(sizeof(T), {members, plan.temporaries + 1, TILE_VECTORS * PANEL}));
+    if (engine.halves_) {
+        int widest = 0;
+        for (int units : engine.sizes_) widest = std::max(widest, units);
+        half_rows_size = static_cast<std::ptrdiff_t>(chunk) * one * (widest + HALF_GAP);
+        half_rows = Memory(checked_bytes(sizeof(Bfloat16), {members, half_rows_size + PANEL}));
+    }
     if (max_reductions) partial_sums = Memory(checked_bytes(sizeof(T), {members, max_reductions, one, PANEL}));
 }
 
@@ -240,6 +248,57 @@ void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* o
     }
 }
 
+template <class T>
+void Engine<T>::Run::Member::round_source(const Product_& product, const Bound<T>* operands, int row, int rows) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (rounded == product.sources[0]) return;
+        rounded = product.sources[0];
+        rounded_from = row;
+        const Bound<T>& source = operands[rounded];
+        Bfloat16* const to = run.half_rows.template as<Bfloat16>() + run.half_rows_size * id;
+        for (int r = 0; r < rows; ++r) {
+            run.engine.halves_->round(source.base + (row + r) * source.row, to + r * (product.length + HALF_GAP),
+                                      product.length);
+        }
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::multiply_half(const Product_& product, const Bound<T>* operands, int row, int rows,
+                                           int group) const {
+    if constexpr (std::is_same_v<T, float>) {
+        const Bfloat16Kernels& kernels = *run.engine.halves_;
+        const int G = static_cast<int>(product.destinations.size());
+        const Bound<T>& destination = operands[product.destinations[0]];
+        const int panel = group * product.per_call;
+        const int outputs = std::min(product.per_call, run.engine.panels(product.width) - panel) * G;
+        std::ptrdiff_t c_output[MAX_OUTPUTS];
+        Bfloat16Product call;
+        for (int i = 0; i < outputs; ++i) {
+            const int g = i % G, p = i / G;
+            c_output[i] = operands[product.destinations[g]].base - destination.base + p * destination.panel;
+            const int start = product.starts[g];
+            call.start[i] = start == ZERO ? Start::zero : start == ACCUMULATE ? Start::accumulate : Start::vector;
+            call.start_vector[i] =
+                start >= 0 ? operands[start].base + static_cast<std::ptrdiff_t>(panel + p) * PANEL : nullptr;
+        }
+        call.a_row = product.length + HALF_GAP;
+        call.pairs = ceil_div(product.steps, 2);
+        call.b = run.packed.halves.template as<Bfloat16>() + product.half_offset + product.half_group_size * group;
+        call.b_step = 2 * product.step_size();
+        call.c_row = destination.row;
+        call.c_output = c_output;
+        const Bfloat16* const rows_from = run.half_rows.template as<Bfloat16>() + run.half_rows_size * id;
+        const int parts = ceil_div(rows, kernels.best_rows[outputs]);
+        for (int part = 0; part < parts; ++part) {
+            const Share share(rows, part, parts);
+            call.a = rows_from + (row + share.first - rounded_from) * call.a_row;
+            call.c = destination.base + (row + share.first) * destination.row + panel * destination.panel;
+            kernels.product[share.last - share.first][outputs](call);
+        }
+    }
+}
+
 // Products over all steps of a chunk: steps and rows are one dimension, as both lie at one distance.
 template <class T>
 void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& products, int begin, int end) {
@@ -247,6 +306,18 @@ void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& product
     for (const Product_& product : products) {
         const bool whole = last_row - first_row == run.R;
         Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : count);
+        if (product.half) {
+            // Step by step, so that rounded rows are those of one step; all of them where they are one block.
+            for (int step = 0; step < (whole ? 1 : n); ++step) {
+                rounded = -1;
+                const int rows = whole ? n * run.R : last_row - first_row;
+                round_source(product, at(step), first_row, rows);
+                for (int group = groups.first; group < groups.last; ++group) {
+                    multiply_half(product, at(step), first_row, rows, group);
+                }
+            }
+            continue;
+        }
         for (int group = groups.first; group < groups.last; ++group) {
             if (whole) {
                 multiply(product, at(0), 0, n * run.R, group);
@@ -293,14 +364,17 @@ void Engine<T>::Run::Member::stage(int index, int step, int rows_end) {
         }
     }
 
+    rounded = -1;
     const Share mine = panels_of(stage.width);
     for (int panel = mine.first; panel < mine.last; panel += run.tile_panels) {
         const int panels = std::min(run.tile_panels, mine.last - panel);
         for (int row = first_row; row < rows_end; row += run.tile_rows) {
             const int rows = std::min(run.tile_rows, rows_end - row);
             for (const Product_& product : products) {
+                if (product.half) round_source(product, operands, first_row, rows_end - first_row);
                 for (int group = panel / product.per_call; group * product.per_call < panel + panels; ++group) {
-                    multiply(product, operands, row, rows, group);
+                    if (product.half) multiply_half(product, operands, row, rows, group);
+                    else multiply(product, operands, row, rows, group);
                 }
             }
             if (!stage.code.empty()) run_tile(stage.code, operands, stage.width, row, rows, panel, panels);

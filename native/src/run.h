@@ -34,7 +34,8 @@ struct Engine<T>::Run {
     std::vector<Rows> rows;
     std::array<T*, WIDTHS> kept{}, work{};
     std::array<Memory, WIDTHS> work_memory;
-    Memory temporaries, partial_sums, gradients, accumulated, packed_rights;
+    Memory temporaries, partial_sums, gradients, accumulated, packed_rights, half_rows;
+    std::ptrdiff_t half_rows_size = 0;        // for each member: sources of products in bfloat16
     std::vector<int> rights;                  // operands that are right sides of outer products
     std::vector<std::ptrdiff_t> right_offsets;
     const Gradients<T>* asked = nullptr;      // backward runs
@@ -60,6 +61,7 @@ struct Engine<T>::Run {
         int first_row, last_row;
         std::vector<Bound<T>> bounds;  // [step of the chunk][operand]
         std::vector<Bound<T>> gradients;
+        int rounded = -1, rounded_from = 0;  // the operand that round_source holds, and its first row
 
         Member(Run& run, int id, int count, Barrier& barrier);
 
@@ -75,6 +77,9 @@ struct Engine<T>::Run {
         void bind(int begin, int end);
         void prepare(const Product_& product, const Bound<T>* operands, int group, Ready& ready) const;
         void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
+        // Brings the source of a product in bfloat16 to the form that its kernel reads.
+        void round_source(const Product_& product, const Bound<T>* operands, int row, int rows);
+        void multiply_half(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         void multiply_chunk(const std::vector<Product_>& products, int begin, int end);
         void stage(int index, int step, int rows_end);
         void finish_reductions(const Stage& stage, Bound<T>* operands, const std::vector<T*>& places, int rows_end);
