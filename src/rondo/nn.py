@@ -139,6 +139,9 @@ def _run(module: Any, choice: Choice, x: Tensor, hx: Any, lengths: Tensor | None
     cell = _cell(module)
     directions = 2 if module.bidirectional else 1
     parts = hx if module.mode == "LSTM" else (hx,)
+    if any(part.dtype != x.dtype for part in parts) and not torch.is_autocast_enabled(x.device.type):
+        found = " and ".join(str(part.dtype) for part in parts)
+        raise RuntimeError(f"Input and hidden tensors are not the same dtype: {x.dtype}, hidden {found}")
     rows = list(zip(*(part.unbind(0) for part in parts), strict=True))
     states = [State(**dict(zip(cell.state_parts, row, strict=True))) for row in rows]
     places = [range(i, i + directions) for i in range(0, len(states), directions)]

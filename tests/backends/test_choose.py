@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -24,18 +26,88 @@ INSIDE = {
     "zoneout": "zoneout",
 }
 
+MISSING = "the native module is not there: no compiler was found when Rondo was installed"
 
+
+def engine(monkeypatch: pytest.MonkeyPatch, why_not: str | None) -> None:
+    """As if the engine could run on this machine, or could not."""
+    for module in ("rondo.backends.choose", "rondo.backends.cpu.backend"):
+        monkeypatch.setattr(import_module(module), "why_not", lambda: why_not)
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, None)
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, MISSING)
+
+
+@pytest.mark.usefixtures("there")
 def test_auto_takes_the_fastest_that_can() -> None:
     choice = choose(GRU)
+    assert choice.backend.name == "cpu"
+    assert choice.reasons == dict.fromkeys(("vendor", "reference"), "could run too; 'cpu' is faster")
+
+
+@pytest.mark.usefixtures("missing")
+def test_without_the_engine_torch_runs() -> None:
+    choice = choose(GRU)
     assert choice.backend.name == "vendor"
-    assert choice.reasons == {"reference": "could run too; 'vendor' is faster"}
+    assert choice.reasons == {"cpu": MISSING, "reference": "could run too; 'vendor' is faster"}
 
 
+def test_without_the_engine_a_notice_comes_once_and_only_where_it_matters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine(monkeypatch, "it is missing in this test")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        choose(GRU, "vendor")
+        choose(replace(GRU, device=torch.device("meta")))
+        assert not caught
+        for _ in range(3):
+            choose(GRU)
+    (only,) = caught
+    assert "engine does not run, slower torch code does: it is missing in this test" in str(only.message)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [(replace(GRU, dtype=torch.bfloat16), "in bfloat16"), (replace(GRU, device=torch.device("meta")), "is on meta")],
+    ids=["dtype", "device"],
+)
+@pytest.mark.usefixtures("there")
+def test_the_engine_says_what_it_does_not_do(request_: Request, reason: str) -> None:
+    choice = choose(request_)
+    assert choice.backend.name == "vendor"
+    assert reason in choice.reasons["cpu"]
+    with pytest.raises(UsageError, match=reason):
+        choose(request_, "cpu")
+
+
+def test_an_instruction_set_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONDO_ISA", "sse9")
+    reason = BACKENDS["cpu"].refuses(GRU)
+    assert reason is not None
+    assert "sse9" in reason or reason == MISSING
+
+
+@pytest.mark.usefixtures("missing")
 def test_lengths_are_no_reason_to_refuse() -> None:
     assert choose(replace(GRU, lengths=True)).backend.name == "vendor"
 
 
 @pytest.mark.parametrize("what", INSIDE)
+@pytest.mark.usefixtures("there")
+def test_the_engine_does_everything_inside(what: str) -> None:
+    assert choose(replace(GRU, **{what: True})).backend.name == "cpu"
+
+
+@pytest.mark.parametrize("what", INSIDE)
+@pytest.mark.usefixtures("missing")
 def test_what_torch_cannot_do_goes_to_the_reference_and_is_named(what: str) -> None:
     request = replace(GRU, **{what: True})
     choice = choose(request)
@@ -57,6 +129,7 @@ def test_a_cell_that_torch_lacks() -> None:
         choose(request, "vendor")
 
 
+@pytest.mark.usefixtures("missing")
 def test_a_projection_that_is_not_narrower() -> None:
     sizes = {"input": 3, "hidden": 4, "projection": 4}
     request = replace(GRU, cell=get_cell("lstm_projected"), sizes=sizes)
@@ -64,10 +137,11 @@ def test_a_projection_that_is_not_narrower() -> None:
     assert choose(replace(request, sizes={**sizes, "projection": 3})).backend.name == "vendor"
 
 
+@pytest.mark.usefixtures("there")
 def test_a_named_backend_is_taken() -> None:
     choice = choose(GRU, "reference")
     assert choice.backend is BACKENDS["reference"]
-    assert choice.reasons == {"vendor": "could run too; 'reference' was asked for"}
+    assert choice.reasons == dict.fromkeys(("cpu", "vendor"), "could run too; 'reference' was asked for")
 
 
 def test_an_unknown_backend_names_the_nearest() -> None:
@@ -75,12 +149,13 @@ def test_an_unknown_backend_names_the_nearest() -> None:
         choose(GRU, "referense")
 
 
-@pytest.mark.parametrize("asked", ["auto", "reference", "vendor"])
+@pytest.mark.parametrize("asked", ["auto", "reference", "vendor", "cpu"])
+@pytest.mark.usefixtures("there")
 def test_every_backend_is_explained(asked: str) -> None:
     text = choose(GRU, asked).explain()
     assert len(text.splitlines()) == len(BACKENDS)
     assert all(line.split()[0] in BACKENDS for line in text.splitlines())
-    assert text.splitlines()[0].split()[0] == ("vendor" if asked == "auto" else asked)
+    assert text.splitlines()[0].split()[0] == ("cpu" if asked == "auto" else asked)
 
 
 def test_the_vendor_backend_does_not_run_what_it_refuses() -> None:

@@ -319,7 +319,7 @@ def test_every_cell_is_explained(name: str, rondo: Run) -> None:
     found = rondo("explain", name, "--json").json
     assert found["name"] == name
     assert set(found["backends"]) == set(BACKENDS)
-    assert found["backends"]["reference"] is None or found["backends"]["vendor"] is None
+    assert None in found["backends"].values()  # the one that runs has no reason not to
 
 
 def test_the_forms_of_an_explanation(rondo: Run, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ ANOTHER_STATE = [
 
 
 @pytest.mark.parametrize(("changed", "says"), ANOTHER_STATE)
-@pytest.mark.parametrize("backend", ["vendor", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "vendor", "reference"])
 @pytest.mark.parametrize("T", [1, 3])
 def test_a_state_of_another_form_is_refused(layer: Recurrent, backend: str, T: int, changed: Any, says: str) -> None:
     layer.backend = backend

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from functools import cache
 
 from rondo.backends.base import Backend, Request
+from rondo.backends.cpu.backend import CpuBackend
+from rondo.backends.cpu.native import why_not
 from rondo.backends.reference import ReferenceBackend
 from rondo.backends.vendor import VendorBackend
 from rondo.errors import UsageError, nearest
 
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (VendorBackend(), ReferenceBackend())}
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (CpuBackend(), VendorBackend(), ReferenceBackend())
+}
 """All backends by name, the fastest first. The last one refuses nothing."""
 
 
@@ -47,6 +53,8 @@ def choose(request: Request, backend: str = "auto") -> Choice:
     refusals = {name: known.refuses(request) for name, known in BACKENDS.items()}
     if backend != "auto" and (refusal := refusals[backend]) is not None:
         raise UsageError(f"backend '{backend}' cannot run this layer: {refusal}. Use backend='auto'.")
+    if backend == "auto" and request.device.type == "cpu" and (missing := why_not()) is not None:
+        _say_once(f"Rondo's engine does not run, slower torch code does: {missing}")
     able = [name for name, refusal in refusals.items() if refusal is None]
     picked = able[0] if backend == "auto" else backend
     reasons = {}
@@ -55,3 +63,8 @@ def choose(request: Request, backend: str = "auto") -> Choice:
             other = f"'{picked}' is faster" if backend == "auto" else f"'{picked}' was asked for"
             reasons[name] = refusal or f"{_COULD}; {other}"
     return Choice(BACKENDS[picked], backend, reasons)
+
+
+@cache
+def _say_once(message: str) -> None:
+    warnings.warn(message, stacklevel=4)

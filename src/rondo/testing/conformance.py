@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
@@ -60,6 +61,8 @@ class Case:
     x: Tensor
     state: State
     options: dict[str, Any] = field(default_factory=dict)
+    made_of: tuple[Any, ...] = ()
+    """The arguments of `make_case`, by which results of the oracle are found again."""
 
     def leaves(self) -> dict[str, Tensor]:
         """Everything that has a gradient, by name."""
@@ -95,6 +98,7 @@ def make_case(
     cell: Cell, shape: tuple[int, int, int, int] = SHAPES[0], asked: Sequence[str] = (), seed: int = 0
 ) -> Case:
     """A random case; ``asked`` are words of `SITUATIONS`."""
+    made_of = (cell, shape, tuple(asked), seed)
     B, T, I, H = shape
     heads = max(p.heads for p in cell.parameters)
     sizes = {"input": I, "hidden": -(-H // heads) * heads}
@@ -113,7 +117,7 @@ def make_case(
     stored = [p for p in cell.parameters if not (p.kind == "bias" and "no_bias" in asked)]
     weights = {p.name: normal(*p.shape(sizes), scale=0.5 / max(1.0, (H / 8) ** 0.5)) for p in stored}
     weights = {n: w + 1 if n.startswith("gain") else w for n, w in weights.items()}
-    case = Case(cell, sizes, weights, normal(B, T, I), state(0.5))
+    case = Case(cell, sizes, weights, normal(B, T, I), state(0.5), made_of=made_of)
     if "lengths" in asked:
         case.options["lengths"] = _lengths(B, T, random)
     if "reset" in asked:
@@ -161,15 +165,25 @@ def gradients(case: Case, sequence: Tensor, state: State, seed: int = 1) -> dict
 
 def compare(case: Case, run: Callable[[Case], tuple[Tensor, State]], dtype: torch.dtype) -> None:
     """Hold values and all gradients of ``run`` in ``dtype`` against the oracle in float64."""
-    tested, true = case.cast(dtype), case.cast(torch.float64)
+    tested = case.cast(dtype)
+    values, true_gradients = _true_results(*case.made_of)
     sequence, state = run(tested)
-    true_sequence, true_state = true.expected()
-    assert_close(sequence, true_sequence, dtype, what="sequence")
-    for part, value in true_state.parts().items():
-        assert_close(state.parts()[part], value, dtype, what=f"state {part}")
+    for name, value in {"sequence": sequence, **state.parts()}.items():
+        assert_close(value, values[name], dtype, what=name)
     found = gradients(tested, sequence, state)
-    for name, gradient in gradients(true, true_sequence, true_state).items():
+    for name, gradient in true_gradients.items():
         assert_close(found[name], gradient, dtype, what=f"gradient of {name}", gradients=True)
+
+
+@cache
+def _true_results(
+    cell: Cell, shape: tuple[int, int, int, int], asked: tuple[str, ...], seed: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Values and gradients of the oracle, which is slow: once for all backends and dtypes."""
+    case = make_case(cell, shape, asked, seed).cast(torch.float64)
+    sequence, state = case.expected()
+    values = {"sequence": sequence, **state.parts()}
+    return {name: value.detach() for name, value in values.items()}, gradients(case, sequence, state)
 
 
 class BackendConformance:
@@ -300,6 +314,48 @@ class BackendConformance:
             compare(make_case(cell, asked=("lengths",), seed=8), lambda case: case.run(self.runs), dtype)
         finally:
             torch.use_deterministic_algorithms(before)
+
+    def test_states_and_weights_that_were_computed(self, cell: Cell, dtype: torch.dtype) -> None:
+        """A learned state that all sequences share, and weights that were dropped: gradients reach both."""
+        results = []
+        for backend, kind in ((self.runs, dtype), (BACKENDS["reference"], torch.float64)):
+            case = make_case(cell, asked=("lengths",), seed=10).cast(kind)
+            learned = case.state.map(lambda value: value[:1].detach().clone().requires_grad_())
+            random = torch.Generator().manual_seed(0)
+            kept = {name: torch.rand(w.shape, generator=random) < 0.7 for name, w in case.weights.items()}
+            dropped = {name: w * kept[name].to(kind) / 0.7 for name, w in case.weights.items()}
+            shared = State(**{part: value.expand(len(case.x), -1) for part, value in learned.parts().items()})
+            sequence, state = backend.unroll(cell, dropped, case.x, shared, **case.options)
+            case.state = learned
+            results.append((sequence, state, gradients(case, sequence, state)))
+        (sequence, state, found), (true_sequence, true_state, expected) = results
+        assert_close(sequence, true_sequence, dtype)
+        for part, value in true_state.parts().items():
+            assert_close(state.parts()[part], value, dtype, what=part)
+        for name, gradient in expected.items():
+            assert_close(found[name], gradient, dtype, what=f"gradient of {name}", gradients=True)
+
+    def test_what_needs_no_gradient_changes_nothing(self, cell: Cell, dtype: torch.dtype) -> None:
+        """Values without any gradient, and gradients of the weights alone, are those of the full run."""
+        case = make_case(cell, asked=("lengths",), seed=11).cast(dtype)
+        sequence, state = case.run(self.runs)
+        found = gradients(case, sequence, state)
+        with torch.no_grad():
+            quiet, quiet_state = case.run(self.runs)
+        _require(not quiet.requires_grad, "outputs ask for gradients where there are none")
+        assert_close(quiet, sequence, dtype)
+        for part, value in state.parts().items():
+            assert_close(quiet_state.parts()[part], value, dtype, what=part)
+        only = Case(cell, case.sizes, case.weights, case.x.detach(), case.state.map(Tensor.detach), case.options)
+        sequence, _ = only.run(self.runs)
+        weights = list(case.weights.values())
+        alone = torch.autograd.grad((sequence * sequence).sum(), weights, allow_unused=True)
+        sequence, _ = case.run(self.runs)
+        whole = torch.autograd.grad((sequence * sequence).sum(), weights, allow_unused=True)
+        _require(any(gradient is not None and gradient.any() for gradient in whole), f"no gradients: {found.keys()}")
+        for name, one, other in zip(case.weights, alone, whole, strict=True):
+            if one is not None and other is not None:
+                assert_close(one, other, dtype, what=f"gradient of {name}", gradients=True)
 
     def test_strides_do_not_matter(self, cell: Cell, dtype: torch.dtype) -> None:
         """Inputs and states that are views of larger tensors."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from rondo.backends.base import Request, Weights, sizes_of
 from rondo.backends.cpu.lower import Plans, plans_for
-from rondo.backends.cpu.native import Encoded, engine_module
+from rondo.backends.cpu.native import Encoded, engine_for, engine_module, why_not
 from rondo.backends.cpu.plan import Plan
 from rondo.backends.cpu.zoneout import MASK
 from rondo.backends.reference import ReferenceBackend
@@ -35,9 +34,7 @@ class CpuBackend:
             return f"it runs on the CPU, the layer is on {request.device.type}"
         if request.dtype not in DTYPES:
             return f"it computes in float32 and float64, the layer is in {str(request.dtype).removeprefix('torch.')}"
-        if engine_module() is None:
-            return "the native module is not there: no compiler was found when Rondo was installed"
-        return None
+        return why_not()
 
     def unroll(
         self,
@@ -121,8 +118,7 @@ class _Run:
         )
 
     def engine(self, plan: Plan) -> tuple[Encoded, Any]:
-        encoded = _encoded(plan)
-        return encoded, _engine(encoded, self.sizes, self.dtype, torch.get_num_threads())
+        return engine_for(plan, self.sizes, self.dtype)
 
     def layout(self, x: Tensor) -> Any:
         module = engine_module()
@@ -236,32 +232,15 @@ def _through_reference(
     with torch.enable_grad():
         outputs = run.reference(tensors)
         wanted = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
-        pairs = [(out, grad) for out, grad in zip(outputs, grads, strict=True) if grad is not None and out.requires_grad]
+        pairs = [
+            (out, grad) for out, grad in zip(outputs, grads, strict=True) if grad is not None and out.requires_grad
+        ]
         found = iter(
             torch.autograd.grad(
                 [out for out, _ in pairs], wanted, [grad for _, grad in pairs], create_graph=True, allow_unused=True
             )
         )
     return [next(found) if need else None for need in needed]
-
-
-_plans: dict[int, Encoded] = {}
-
-
-def _encoded(plan: Plan) -> Encoded:
-    """The plan in native form, once for each plan; `plans_for` gives the same object for the same cell."""
-    found = _plans.get(id(plan))
-    if found is None or found.plan is not plan:
-        module = engine_module()
-        if module is None:
-            raise RuntimeError("the native module is not there")
-        found = _plans[id(plan)] = Encoded(module, plan)
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _engine(encoded: Encoded, sizes: tuple[int, ...], dtype: torch.dtype, threads: int) -> Any:
-    return encoded.engine(sizes, dtype, threads)
 
 
 def _read_back(run: _Run) -> set[str]:

@@ -25,14 +25,24 @@ _NUMBERS = {width: number for number, width in enumerate(WIDTHS)}
 
 @lru_cache(maxsize=1)
 def engine_module() -> ModuleType | None:
-    """The native module, or None where it was not built or this machine cannot run it."""
+    """The native module, or None where it was not built."""
     try:
         from rondo import _engine
     except ImportError:
         return None
     if runtime := _openmp():
         _engine.use_openmp(runtime)
-    return _engine if _engine.instruction_set(forced()) else None
+    return _engine
+
+
+def why_not() -> str | None:
+    """Why the engine cannot run on this machine, or None when it can."""
+    module = engine_module()
+    if module is None:
+        return "the native module is not there: no compiler was found when Rondo was installed"
+    if not module.instruction_set(forced()):
+        return f"RONDO_ISA asks for '{forced()}', which this machine or this build does not have"
+    return None
 
 
 def forced() -> str:
@@ -60,10 +70,35 @@ class Encoded:
         self.native = module.make_plan(*_encoded(plan, self.parts, self.masks).values())
         self._module = module
 
-    def engine(self, sizes: tuple[int, ...], dtype: torch.dtype, threads: int) -> Any:
-        """The plan with sizes (one, input, hidden, projection), ready to run."""
+    def engine(self, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str) -> Any:
+        """The plan with sizes (one, input, hidden, projection), ready to run; ``isa`` as `forced`."""
         kind = self._module.EngineFloat32 if dtype == torch.float32 else self._module.EngineFloat64
-        return kind(self.native, sizes, threads, forced())
+        return kind(self.native, sizes, threads, isa)
+
+
+_plans: dict[int, Encoded] = {}
+
+
+def engine_for(plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype) -> tuple[Encoded, Any]:
+    """The plan in native form, and the engine that runs it with ``sizes`` (of `WIDTHS`)."""
+    encoded = _native(plan)
+    return encoded, _engine(encoded, sizes, dtype, torch.get_num_threads(), forced())
+
+
+def _native(plan: Plan) -> Encoded:
+    """The plan in native form, once for each plan; `plans_for` gives the same object for the same cell."""
+    found = _plans.get(id(plan))
+    if found is None or found.plan is not plan:
+        module = engine_module()
+        if module is None:
+            raise RuntimeError("the native module is not there")
+        found = _plans[id(plan)] = Encoded(module, plan)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _engine(encoded: Encoded, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str) -> Any:
+    return encoded.engine(sizes, dtype, threads, isa)
 
 
 def _encoded(plan: Plan, parts: Sequence[str], masks: Sequence[str]) -> dict[str, Any]:
