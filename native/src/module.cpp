@@ -249,6 +249,7 @@ void bind_stepper(nb::module_& module, const std::string& suffix) {
 }
 
 NB_MODULE(_engine, module) {
+    nb::set_leak_warnings(false);  // engines stay in caches until the process ends
     nb::set_leak_warnings(false);  // engines are kept for the life of the process, in caches of Python's
     nb::class_<Plan>(module, "Plan").def("__init__", [](Plan* self, nb::args) { new (self) Plan(); });
     module.def("make_plan", &make_plan);

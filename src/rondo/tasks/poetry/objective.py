@@ -39,7 +39,8 @@ class WatchPoems:
     """``valid_loss``: nats a token of encoded poems."""
 
     def __init__(self, poems: Sequence[np.ndarray]) -> None:
-        self.poems = poems[:: max(1, len(poems) // WATCHED_POEMS)]  # from all over: a corpus begins with a kind of its own
+        # From all over the part: a corpus begins with a kind of its own.
+        self.poems = poems[:: max(1, len(poems) // WATCHED_POEMS)]
         self.tokens = sum(len(ids) - 1 for ids in self.poems)
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
