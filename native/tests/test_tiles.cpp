@@ -109,6 +109,7 @@ void test_elementwise(const Kernels<T>& k, Code code, const TileShape& s, const 
     std::vector<Bound<T>> bounds;
     for (Operand<T>* o : operands) bounds.push_back(o->bound);
     const bool positive = code == Code::log || code == Code::sqrt;
+    const bool ties = code == Code::select_lt || code == Code::select_le;
     for (int i = 1; i <= arity; ++i)
         for (int r = 0; r < s.rows; ++r)
             for (int j = 0; j < s.panels; ++j)
@@ -119,6 +120,7 @@ void test_elementwise(const Kernels<T>& k, Code code, const TileShape& s, const 
                         continue;
                     }
                     at = positive ? number<T>(0.1, 9) : number<T>(-4, 4);
+                    if (ties) at = std::round(at);
                     if (nans && whole(0, 5) == 0) at = std::numeric_limits<T>::quiet_NaN();
                     // Lanes beyond the units hold anything.
                     if ((s.panel + j) * PANEL + lane >= s.units && operands[i]->kind != Kind::constant)
