@@ -168,13 +168,14 @@ RONDO_INLINE typename Simd<T>::V log(typename Simd<T>::V x) {
     using C = Constants<T>;
     using V = typename Simd<T>::V;
     using I = typename Simd<T>::I;
+    using U = typename Simd<T>::U;  // what is below zero or no number wraps around, and is replaced at the end
     V one = splat<T>(1), zero = splat<T>(0);
     V big = x < splat<T>(C::least) ? x * splat<T>(C::up) : x;
     V less = x < splat<T>(C::least) ? splat<T>(C::up_exponent) : zero;
-    I bits = (I)big, root = (I)splat<T>(C::root_half);
+    U bits = (U)big, root = (U)splat<T>(C::root_half);
     // The exponent counted from sqrt(1/2), so that 1 + f lies in [sqrt(1/2), sqrt(2)).
-    I exponent = (bits - root) >> C::mantissa;
-    V f = (V)(bits - (exponent << C::mantissa)) - one;
+    I exponent = (I)(bits - root) >> C::mantissa;
+    V f = (V)(bits - ((U)exponent << C::mantissa)) - one;
     V e = __builtin_convertvector(exponent, V) - less;
     V y = log_of_ratio<T>(f / (f + splat<T>(2)));
     y = fma(e, splat<T>(C::log_2_high), fma(e, splat<T>(C::log_2_low), y));

@@ -33,6 +33,7 @@ template <>
 struct Simd<float> {
     typedef float V __attribute__((vector_size(RONDO_VECTOR_BYTES)));
     typedef std::int32_t I __attribute__((vector_size(RONDO_VECTOR_BYTES)));
+    typedef std::uint32_t U __attribute__((vector_size(RONDO_VECTOR_BYTES)));
     static constexpr int lanes = RONDO_VECTOR_BYTES / 4;
     static constexpr int natives = PANEL / lanes;
 };
@@ -41,6 +42,7 @@ template <>
 struct Simd<double> {
     typedef double V __attribute__((vector_size(RONDO_VECTOR_BYTES)));
     typedef std::int64_t I __attribute__((vector_size(RONDO_VECTOR_BYTES)));
+    typedef std::uint64_t U __attribute__((vector_size(RONDO_VECTOR_BYTES)));
     static constexpr int lanes = RONDO_VECTOR_BYTES / 8;
     static constexpr int natives = PANEL / lanes;
 };
