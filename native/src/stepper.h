@@ -56,8 +56,6 @@ private:
     void divide();
     void advance();
     void make(const std::vector<Action>& actions) const;
-    T* input(int b) const;
-    T* state(int layer, int part, int b) const;
 
     const int batch_, threads_;
     int members_ = 1;
@@ -72,6 +70,7 @@ private:
     std::deque<Sum> sums_;
     std::deque<std::vector<Bound<T>>> bounds_;
     std::unique_ptr<Barrier> barrier_;
+    Memory matrices_;                   // in the order in which a step reads them
     T* output_ = nullptr;
     Clock::time_point last_{};
 };

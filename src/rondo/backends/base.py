@@ -7,7 +7,7 @@ what was asked, and never falls back to another one on its own. ``rondo.backends
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -104,6 +104,63 @@ class StackBackend(Backend, Protocol):
 
         ``layer_dropout`` is the probability with which an output of a layer is dropped before it
         enters the next one; each element for itself.
+        """
+
+
+class Steps(Protocol):
+    """A stack of layers, and a dense layer on top of them, that goes on by a step a call; the state is inside.
+
+    Weights are those that were there when it was made. Arrays come as addresses: whoever calls has seen to
+    their type, shape and life.
+    """
+
+    parts: Sequence[Sequence[str]]
+    """Of the state of each layer."""
+    shape: tuple[int, int]
+    """(B, I), of x."""
+    output: Tensor
+    """(B, N): what the last step gave. Each step writes it anew."""
+    step: Callable[[int], None]
+    """Takes x (B, I), without gaps."""
+    step_rows: Callable[[int], None]
+    """Takes int64 (tables, B): rows of the tables, which are added up to x; `IndexError` if one is not there."""
+
+    def tensor_step(
+        self, parameters: Sequence[Tensor], *, rows: tuple[int, ...] | None = None
+    ) -> Callable[[Tensor], Tensor | None]:
+        """A step for a tensor, which gives ``output``: the shortest way.
+
+        For x, or where ``rows`` is a shape, for numbers of rows in this shape. It gives None and has done
+        nothing where the tensor is not plainly that, or torch has counted a change in place of ``parameters``.
+        """
+
+    def read(self) -> list[State]:
+        """The state of each layer, in tensors of its own."""
+
+    def write(self, states: Sequence[State]) -> None:
+        """Go on from these states."""
+
+
+@runtime_checkable
+class StepBackend(Backend, Protocol):
+    """A backend that can go on step by step with everything prepared."""
+
+    def steps(
+        self,
+        cell: Cell,
+        weights: Sequence[Weights],
+        sizes: Sequence[Mapping[str, int]],
+        batch_size: int,
+        *,
+        zoneout: Mapping[str, float] | None = None,
+        readout: tuple[Tensor, Tensor | None] | None = None,
+        tables: Sequence[Tensor] = (),
+    ) -> Steps:
+        """Layers by their weights and sizes (as `Request.sizes`), from the bottom up.
+
+        zoneout  by part of the state: the rate, as in evaluation
+        readout  weight (N, H) and bias (N) of a dense layer on top of the layers
+        tables   (rows, I) each, all without gaps; they are read at every step
         """
 
 

@@ -2,5 +2,6 @@
 
 from rondo.layers.recurrent import Recurrent, RecurrentOutput
 from rondo.layers.state import StackState
+from rondo.layers.stepper import Stepper
 
-__all__ = ["Recurrent", "RecurrentOutput", "StackState"]
+__all__ = ["Recurrent", "RecurrentOutput", "StackState", "Stepper"]

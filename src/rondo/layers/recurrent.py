@@ -10,18 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rondo.backends import Choice, Request, choose
+from rondo.backends import Choice, Request, StepBackend, Steps, choose
 from rondo.backends.base import Weights
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import UsageError
 from rondo.ir.graph import size_of
 from rondo.layers.dropout import dropped, keep_mask, probability, zoneout_masks
+from rondo.layers.inputs import autocast, check_input
 from rondo.layers.masks import checked_lengths, checked_reset
 from rondo.layers.stack import Extras, unroll_stack
 from rondo.layers.state import StackState, suffix
+from rondo.layers.stepper import Stepper, Table
 
 _RECURRENT = "weight_hh"
 """The array whose products with the state recurrent dropout and weight drop are about."""
+_ONE_WAY = "a bidirectional layer needs the whole sequence: it cannot advance step by step"
 
 
 class RecurrentOutput(NamedTuple):
@@ -160,7 +163,7 @@ class Recurrent(nn.Module):
         ``lengths``  (B,): sequences end there, in any order, 0 allowed; what x holds beyond is not read
         ``reset``    (B, T) bool: at these steps a sequence starts anew, from this layer's initial state
         """
-        self._check_input(x)
+        check_input(x, self._parameter(self._stored[0].name, 0, 0))
         if x.dim() != 3 or x.shape[2] != self.input_size:
             raise UsageError(f"x has shape {tuple(x.shape)}; expected (batch, time, {self.input_size})")
         B, T, _ = x.shape
@@ -188,15 +191,48 @@ class Recurrent(nn.Module):
     def step(self, x: Tensor, state: StackState | None = None) -> tuple[Tensor, StackState]:
         """One step for x (B, input_size): the output and the state. Stepping equals running the whole."""
         if self.bidirectional:
-            raise UsageError("a bidirectional layer needs the whole sequence: it cannot advance step by step")
+            raise UsageError(_ONE_WAY)
         drops = ("input_dropout", "layer_dropout", "recurrent_dropout", "zoneout", "weight_drop")
         if self.training and any(getattr(self, name) for name in drops):
             raise UsageError("step() draws no masks, which are for whole sequences; call .eval() first")
-        self._check_input(x)
+        check_input(x, self._parameter(self._stored[0].name, 0, 0))
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise UsageError(f"x has shape {tuple(x.shape)}; step() expects (batch, {self.input_size})")
         output = self.forward(x[:, None], state)
         return output.last, output.state
+
+    def stepper(
+        self, batch_size: int = 1, *, readout: nn.Linear | None = None, tables: Sequence[Table] = ()
+    ) -> Stepper:
+        """What goes on one step at a call, in microseconds: weights, state and memory are ready before the first.
+
+        ``readout``  a dense layer on top, run in the same call
+        ``tables``   where `Stepper.step_rows` is to be called: x is the sum of a row of each
+        """
+        if self.bidirectional:
+            raise UsageError(_ONE_WAY)
+        return Stepper(self, batch_size, self._prepare, self._step_evaluated, readout=readout, tables=tables)
+
+    def _prepare(self, batch_size: int, readout: nn.Linear | None, tables: Sequence[Tensor]) -> Steps | None:
+        backend = self._choose(lengths=False, reset=False, training=False).backend
+        if not isinstance(backend, StepBackend):
+            return None
+        return backend.steps(
+            self.cell,
+            [{p.name: self._parameter(p.name, layer, 0) for p in self._stored} for layer in range(self.layers)],
+            [self._sizes(layer) for layer in range(self.layers)],
+            batch_size,
+            zoneout=dict.fromkeys(self._parts, self.zoneout) if self.zoneout else None,
+            readout=None if readout is None else (readout.weight, readout.bias),
+            tables=tables,
+        )
+
+    def _step_evaluated(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+        training, self.training = self.training, False
+        try:
+            return self.step(x, state)
+        finally:
+            self.training = training
 
     def explain(self, *, lengths: bool = False, reset: bool = False) -> str:
         """Which backend runs and why not another; say whether lengths or reset marks will be given."""
@@ -258,7 +294,7 @@ class Recurrent(nn.Module):
                 raise UsageError(f"a state is a StackState, as initial_state() and each call give it; not {given}")
             like = self._parameter(self._stored[0].name, 0, 0)
             widths = {part + suffix(*place): N for place in self._places() for part, N in self._widths.items()}
-            state.checked(widths, batch_size, dtype=None if _autocast(like) else like.dtype, device=like.device)
+            state.checked(widths, batch_size, dtype=None if autocast(like) else like.dtype, device=like.device)
         return [
             [
                 self._initial(layer, d, batch_size) if state is None else state.layer(layer, d, self._parts)
@@ -266,15 +302,6 @@ class Recurrent(nn.Module):
             ]
             for layer in range(self.layers)
         ]
-
-    def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor):
-            raise UsageError(f"x is a tensor, not {type(x).__name__}")
-        like = self._parameter(self._stored[0].name, 0, 0)
-        if x.device != like.device:
-            raise UsageError(f"x is on {x.device}, the layer on {like.device}")
-        if x.dtype != like.dtype and not (_autocast(like) and x.is_floating_point()):
-            raise UsageError(f"x has dtype {x.dtype}, the layer {like.dtype}: convert one of them with .to()")
 
     def _extras(self, layer: int, direction: int, x: Tensor, *, reset: bool) -> Extras:
         B = x.shape[0]
@@ -287,9 +314,9 @@ class Recurrent(nn.Module):
             zoneout = zoneout_masks(self._widths, self.zoneout, x, training=self.training)
         return Extras(initial, masks, zoneout)
 
-    def _choose(self, *, lengths: bool, reset: bool) -> Choice:
+    def _choose(self, *, lengths: bool, reset: bool, training: bool | None = None) -> Choice:
         like = self._parameter(self._stored[0].name, 0, 0)
-        masked = self.recurrent_dropout > 0 and self.training
+        masked = self.recurrent_dropout > 0 and (self.training if training is None else training)
         key = (self.backend, lengths, reset, masked, like.dtype, like.device)
         if key not in self._choices:
             request = Request(
@@ -305,12 +332,6 @@ class Recurrent(nn.Module):
             )
             self._choices[key] = choose(request, self.backend)
         return self._choices[key]
-
-
-def _autocast(like: Tensor) -> bool:
-    """Whether torch chooses types by itself at the moment: a state may then come back in another."""
-    kind = like.device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _positive(name: str, value: int) -> int:

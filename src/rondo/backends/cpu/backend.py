@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rondo.backends.base import Request, Weights, sizes_of
+from rondo.backends.base import Request, Steps, Weights, sizes_of
 from rondo.backends.cpu.lower import Plans, plans_for
 from rondo.backends.cpu.native import Encoded, engine_for, engine_module, why_not
 from rondo.backends.cpu.plan import Plan
+from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.zoneout import MASK
 from rondo.backends.reference import ReferenceBackend
 from rondo.cells import Cell, State
@@ -74,6 +75,20 @@ class CpuBackend:
             *given_masks.values(),
         )
         return outputs[0], State(**dict(zip(cell.state_parts, outputs[1:], strict=True)))
+
+    def steps(
+        self,
+        cell: Cell,
+        weights: Sequence[Weights],
+        sizes: Sequence[Mapping[str, int]],
+        batch_size: int,
+        *,
+        zoneout: Mapping[str, float] | None = None,
+        readout: tuple[Tensor, Tensor | None] | None = None,
+        tables: Sequence[Tensor] = (),
+    ) -> Steps:
+        """See `StepBackend.steps`."""
+        return NativeSteps(cell, weights, sizes, batch_size, zoneout=zoneout, readout=readout, tables=tables)
 
 
 @dataclass(frozen=True)
