@@ -90,7 +90,7 @@ ROWS: dict[str, Row] = {
         Row(
             "ptb-words", "text", _treebank_words,
             {
-                "minutes": 15.0, "level": "words", "hidden": 200, "layer_dropout": 0.25, "output_dropout": 0.25,
+                "minutes": 45.0, "level": "words", "hidden": 200, "layer_dropout": 0.25, "output_dropout": 0.25,
                 "input_dropout": 0.25, "bptt_length": 35, "batch_size": 20, "learning_rate": 3e-3,
                 "valid": str(DATA / "ptb/ptb.valid.txt.gz"), "test": str(DATA / "ptb/ptb.test.txt.gz"),
             },
