@@ -21,9 +21,9 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
                              const Gradients<T>& gradients) const {
     Run run(*this, call, packed, true);
     run.asked = &gradients;
-    run.allocate_rows(nullptr, nullptr, &residuals.states);
+    run.allocate_rows(nullptr, &residuals);
     run.allocate_work();
-    for (int width = 0; width < WIDTHS; ++width) run.kept[width] = residuals.kept[width].template as<T>();
+    run.kept = residuals.kept;
 
     std::ptrdiff_t sums = 0;
     for (const auto& references : plan_.gradients) sums += padded(plan_.parameters[references[0].parameter].rows);

@@ -59,17 +59,18 @@ struct Call {
 // first + e * step, and holds rows of `row` elements.
 template <class T>
 struct States {
-    std::shared_ptr<Memory> memory;  // shared with the tensor of outputs
     T* first = nullptr;
     std::ptrdiff_t step = 0;
     int entries = 0;  // T + 1, or 2 where only the last is kept
 };
 
-// What a forward run leaves for a backward run.
+// What a forward run leaves for a backward run. Where pointers are null before the forward run, it takes
+// memory of its own, that of `own`; others are those of `Engine::place`.
 template <class T>
 struct Residuals {
     std::vector<States<T>> states;
-    std::array<Memory, WIDTHS> kept;
+    std::array<T*, WIDTHS> kept{};
+    std::vector<Memory> own;
 };
 
 template <class T>
@@ -101,10 +102,15 @@ public:
 
     Packed pack(const std::vector<const T*>& parameters) const;
 
-    // `all_steps` by part: whether all states are kept, or the last alone. `final` by part: (B, units),
-    // written. `y`, where given, receives the outputs of each sequence's steps and zeros behind them.
-    void run_forward(const Call<T>& call, const std::vector<bool>& all_steps, const std::vector<T*>& final,
-                     Given<T> y, const Packed& packed, Residuals<T>& residuals) const;
+    // Residuals in memory of the caller's: the states of the first part at `outputs`, lowest entry first (the
+    // last one in time where the call is reversed), all else one after the other at `rest`. Either may be null.
+    // `all_steps` by part: whether all states are kept, or the last alone.
+    Residuals<T> place(const Call<T>& call, const std::vector<bool>& all_steps, T* outputs, T* rest) const;
+
+    // `final` by part: (B, units), written. `y`, where given, receives the outputs of each sequence's steps.
+    // `residuals` as `place` made them.
+    void run_forward(const Call<T>& call, const std::vector<T*>& final, Given<T> y, const Packed& packed,
+                     Residuals<T>& residuals) const;
     void run_backward(const Call<T>& call, const Packed& packed, const Residuals<T>& residuals,
                       const Gradients<T>& gradients) const;
 

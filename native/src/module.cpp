@@ -13,10 +13,11 @@
 
 #include <chrono>
 #include <cstring>
+#include <optional>
 
 #include "dispatch.h"
 #include "executor.h"
-#include "module_stepper.h"
+#include "stepper.h"
 
 namespace nb = nanobind;
 
@@ -124,32 +125,18 @@ Call<T> call_of(const Layout& layout, const Array& x, const std::vector<Array>& 
     return call;
 }
 
-// The states of a part as a tensor (entries, rows, units), in the order of time; it shares their memory.
+// A tensor of so many elements, not initialised, in memory that is used again when the tensor is gone.
 template <class T>
-nb::object states_tensor(const Residuals<T>& residuals, int part, int first, int count, int rows, int units) {
-    const States<T>& states = residuals.states.at(part);
-    auto* owner = new std::shared_ptr<Memory>(states.memory);
-    const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<std::shared_ptr<Memory>*>(p); });
-    const std::ptrdiff_t step = std::abs(states.step);
-    T* const lowest = states.step < 0 ? states.first + states.step * (states.entries - 1) : states.first;
-    const std::size_t shape[] = {static_cast<std::size_t>(count), static_cast<std::size_t>(rows),
-                                 static_cast<std::size_t>(units)};
-    const std::int64_t strides[] = {step, rows ? step / rows : units, 1};
-    return nb::cast(nb::ndarray<nb::pytorch, T>(lowest + first * step, 3, shape, capsule, strides));
+nb::object empty(std::ptrdiff_t elements) {
+    auto owner = std::make_unique<Memory>(checked_bytes(sizeof(T), {elements}));
+    T* const data = owner->template as<T>();
+    const nb::capsule capsule(owner.release(), [](void* p) noexcept { delete static_cast<Memory*>(p); });
+    const std::size_t shape[] = {static_cast<std::size_t>(elements)};
+    return nb::cast(nb::ndarray<nb::pytorch, T>(data, 1, shape, capsule));
 }
 
 template <class T>
 void bind_engine(nb::module_& module, const std::string& suffix) {
-    nb::class_<Residuals<T>>(module, ("Residuals" + suffix).c_str(), "What a forward run leaves for a backward run.")
-        .def("states", &states_tensor<T>, nb::arg("part"), nb::arg("first"), nb::arg("count"), nb::arg("rows"),
-             nb::arg("units"))
-        .def("bytes", [](const Residuals<T>& residuals) {
-            std::size_t bytes = 0;
-            for (const Memory& kept : residuals.kept) bytes += kept.size();
-            for (const auto& states : residuals.states) bytes += states.memory ? states.memory->size() : 0;
-            return bytes;
-        });
-
     nb::class_<Engine<T>>(module, ("Engine" + suffix).c_str(), "A plan with its sizes. Does not change.")
         .def("__init__",
              [](Engine<T>* self, const Plan& plan, const Sizes& sizes, int threads, const std::string& isa,
@@ -169,23 +156,29 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
         .def("forward",
              [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
                 const std::vector<Array>& masks, const Addresses& given, const Addresses& fresh,
-                const std::vector<bool>& all_steps, const Addresses& final, const Array& y) {
-                 auto residuals = std::make_unique<Residuals<T>>();
+                const std::vector<bool>& all_steps, const Addresses& final, const Array& y, Address outputs,
+                Address rest) {
                  const nb::gil_scoped_release release;
-                 self.run_forward(call_of<T>(layout, x, masks, given, fresh), all_steps, pointers<T>(final),
-                                  given_of<T>(y), packed, *residuals);
-                 return residuals;
+                 const Call<T> call = call_of<T>(layout, x, masks, given, fresh);
+                 Residuals<T> residuals =
+                     self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
+                 self.run_forward(call, pointers<T>(final), given_of<T>(y), packed, residuals);
              })
         .def("backward",
              [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
-                const std::vector<Array>& masks, const Residuals<T>& residuals, const Array& dy,
-                const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
+                const std::vector<Array>& masks, const std::vector<bool>& all_steps, Address outputs, Address rest,
+                const Array& dy, const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
                 const Addresses& dparameters) {
                  const nb::gil_scoped_release release;
                  Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), given_of<T>(dx),
                                         pointers<T>(dgiven),   pointers<T>(dfresh),       pointers<T>(dparameters)};
-                 self.run_backward(call_of<T>(layout, x, masks, {}, {}), packed, residuals, gradients);
+                 const Call<T> call = call_of<T>(layout, x, masks, {}, {});
+                 const Residuals<T> residuals =
+                     self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
+                 self.run_backward(call, packed, residuals, gradients);
              });
+
+    module.def(("empty" + suffix).c_str(), &empty<T>);
 
     module.def(("apply" + suffix).c_str(), [](int code, Address a, Address dst, std::ptrdiff_t n, const std::string& isa) {
         std::string message;
@@ -214,8 +207,41 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
     });
 }
 
+// Steps that read more weights than this let other Python threads run: less than what handing over costs.
+constexpr std::size_t LONG_STEP = 1 << 20;
+
+template <class T>
+void bind_stepper(nb::module_& module, const std::string& suffix) {
+    using S = Stepper<T>;
+    nb::class_<S>(module, ("Stepper" + suffix).c_str(), "A stack of layers that advances step by step.")
+        .def(nb::init<int, int>(), nb::arg("batch"), nb::arg("threads"))
+        .def("add",
+             [](S& self, const Engine<T>& engine, const Addresses& parameters) {
+                 self.add(engine, pointers<const T>(parameters));
+             },
+             nb::keep_alive<1, 2>())
+        .def("add_table", [](S& self, Address table, std::int64_t rows) {
+            self.add_table(reinterpret_cast<const T*>(table), rows);
+        })
+        .def("finish", [](S& self, Address output) { self.finish(reinterpret_cast<T*>(output)); })
+        .def("step", [](S& self, Address x) {
+            std::optional<nb::gil_scoped_release> release;
+            if (self.bytes() > LONG_STEP) release.emplace();
+            self.step(reinterpret_cast<const T*>(x));
+        })
+        .def("step_rows", [](S& self, Address numbers) {
+            std::optional<nb::gil_scoped_release> release;
+            if (self.bytes() > LONG_STEP) release.emplace();
+            self.step_rows(reinterpret_cast<const std::int64_t*>(numbers));
+        })
+        .def("read", [](const S& self, int layer, int part, Address to) { self.read(layer, part, reinterpret_cast<T*>(to)); })
+        .def("write", [](S& self, int layer, int part, Address from) {
+            self.write(layer, part, reinterpret_cast<const T*>(from));
+        });
+}
+
 NB_MODULE(_engine, module) {
-    nb::set_leak_warnings(false);  // engines are kept for the life of the process, in caches of Python's
+    nb::set_leak_warnings(false);  // engines stay in caches until the process ends
     nb::class_<Plan>(module, "Plan").def("__init__", [](Plan* self, nb::args) { new (self) Plan(); });
     module.def("make_plan", &make_plan);
     nb::class_<Lanes>(module, "Lanes").def_ro("rows", &Lanes::rows).def_ro("steps", &Lanes::steps);
@@ -232,6 +258,7 @@ NB_MODULE(_engine, module) {
              },
              nb::arg("batch"), nb::arg("steps"), nb::arg("reverse") = false, nb::arg("lanes").none() = nb::none());
     nb::class_<Packed>(module, "Packed");
+    module.def("empty_bytes", &empty<std::uint8_t>);
     bind_engine<float>(module, "Float32");
     bind_engine<double>(module, "Float64");
     bind_stepper<float>(module, "Float32");

@@ -29,7 +29,8 @@ Engine<T>::Run::Run(const Engine& engine_, const Call<T>& call_, const Packed& p
       backward(backward_), rows(engine_.plan_.rows.size()) {
     chunk = std::clamp((backward ? BACKWARD_ROWS : FORWARD_ROWS) / std::max(R, 1), 1, std::max(steps, 1));
     tile_rows = std::clamp(R, 1, TILE_ROWS);
-    tile_panels = std::max(2, (backward ? 64 : 32) / tile_rows);
+    // Even, because products with one destination take panels in pairs.
+    tile_panels = std::max(2, (backward ? 64 : 32) / tile_rows / 2 * 2);
     for (const Stage& stage : plan.stages) {
         max_reductions = std::max(max_reductions, static_cast<int>(stage.reductions.size()));
     }
@@ -81,8 +82,7 @@ void Engine<T>::Run::allocate_work() {
 }
 
 template <class T>
-void Engine<T>::Run::allocate_rows(const std::vector<bool>* all_steps, std::vector<States<T>>* own,
-                                   const std::vector<States<T>>* saved) {
+void Engine<T>::Run::allocate_rows(Residuals<T>* own, const Residuals<T>* saved) {
     for (std::size_t i = 0; i < plan.rows.size(); ++i) {
         const RowBuffer& buffer = plan.rows[i];
         Rows& place = rows[i];
@@ -90,18 +90,17 @@ void Engine<T>::Run::allocate_rows(const std::vector<bool>* all_steps, std::vect
         const std::ptrdiff_t entry = place.row * R;
         if (buffer.role == Role::state && own) {
             // Backwards in time the entries lie backwards, so that outputs stand in the order of time.
-            States<T>& states = (*own)[buffer.part];
-            states.entries = (*all_steps)[buffer.part] ? steps + 1 : 2;
-            states.memory = std::make_shared<Memory>(checked_bytes(sizeof(T), {states.entries, entry}));
-            const bool turned = call.reverse && (*all_steps)[buffer.part];
-            states.first = states.memory->template as<T>() + (turned ? entry * steps : 0);
-            states.step = turned ? -entry : entry;
+            States<T>& states = own->states[buffer.part];
+            if (!states.first) {
+                own->own.emplace_back(checked_bytes(sizeof(T), {states.entries, entry}));
+                states.first = own->own.back().template as<T>() + (states.step < 0 ? entry * steps : 0);
+            }
             place.base = states.first;
             place.time = states.step;
             place.ring = states.entries == 2 && steps != 1;
         } else if (buffer.role == Role::state) {
-            place.base = (*saved)[buffer.part].first;
-            place.time = (*saved)[buffer.part].step;
+            place.base = saved->states[buffer.part].first;
+            place.time = saved->states[buffer.part].step;
         } else {
             place.chunked = buffer.timed || buffer.role == Role::mask || buffer.role == Role::dy ||
                             buffer.role == Role::x || buffer.role == Role::dx;
@@ -494,20 +493,42 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
 }
 
 template <class T>
-void Engine<T>::run_forward(const Call<T>& call, const std::vector<bool>& all_steps, const std::vector<T*>& final,
-                            Given<T> y, const Packed& packed, Residuals<T>& residuals) const {
+Residuals<T> Engine<T>::place(const Call<T>& call, const std::vector<bool>& all_steps, T* outputs, T* rest) const {
+    Residuals<T> residuals;
+    const std::ptrdiff_t R = call.rows(), steps = call.steps();
+    for (std::size_t part = 0; part < plan_.state_widths.size(); ++part) {
+        // Backwards in time the entries lie backwards, so that outputs stand in the order of time.
+        const std::ptrdiff_t entry = padded(plan_.state_widths[part]) * R;
+        const bool turned = call.reverse && all_steps[part];
+        const int entries = all_steps[part] ? static_cast<int>(steps) + 1 : 2;
+        T*& from = part == 0 && outputs ? outputs : rest;
+        residuals.states.push_back({from ? from + (turned ? entry * steps : 0) : nullptr, turned ? -entry : entry, entries});
+        if (from) from += entries * entry;
+    }
+    for (int width = 0; width < WIDTHS && rest; ++width) {
+        residuals.kept[width] = rest;
+        rest += steps * R * slots_size(*this, width, plan_.kept[width]);
+    }
+    return residuals;
+}
+
+template <class T>
+void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, Given<T> y, const Packed& packed,
+                            Residuals<T>& residuals) const {
     Run run(*this, call, packed, false);
     const auto parts = plan_.state_widths.size();
-    residuals.states.resize(parts);
     run.final = final;
     run.y = y;
-    run.allocate_rows(&all_steps, &residuals.states, nullptr);
+    run.allocate_rows(&residuals, nullptr);
     run.allocate_work();
     for (int width = 0; width < WIDTHS; ++width) {
         if (!plan_.kept[width]) continue;
-        residuals.kept[width] =
-            Memory(checked_bytes(sizeof(T), {run.steps, run.R, slots_size(*this, width, plan_.kept[width])}));
-        run.kept[width] = residuals.kept[width].template as<T>();
+        if (!residuals.kept[width]) {
+            residuals.own.emplace_back(
+                checked_bytes(sizeof(T), {run.steps, run.R, slots_size(*this, width, plan_.kept[width])}));
+            residuals.kept[width] = residuals.own.back().template as<T>();
+        }
+        run.kept[width] = residuals.kept[width];
     }
     for (std::size_t part = 0; part < parts; ++part) {
         const int n = units(plan_.state_widths[part]);

@@ -99,8 +99,7 @@ struct Engine<T>::Run {
         void unpack_gradients();
     };
 
-    void allocate_rows(const std::vector<bool>* all_steps, std::vector<States<T>>* own,
-                       const std::vector<States<T>>* saved);
+    void allocate_rows(Residuals<T>* own, const Residuals<T>* saved);
     void allocate_work();
     void divide();
     template <class Work>

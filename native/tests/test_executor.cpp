@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "dispatch.h"
@@ -23,6 +24,7 @@ using rondo::Role;
 using Array = std::vector<double>;
 
 int failures = 0;
+std::string context;  // of the case that runs, for messages
 std::mt19937 numbers(7);
 
 Array random_array(std::size_t n) {
@@ -40,7 +42,7 @@ void expect_near(const Array& found, const Array& wanted, const char* what) {
     }
     if (worst < 1e-10) return;
     ++failures;
-    std::fprintf(stderr, "FAILED: %s differs by %g\n", what, worst);
+    std::fprintf(stderr, "FAILED (%s): %s differs by %g\n", context.c_str(), what, worst);
 }
 
 constexpr int INPUT = 1, HIDDEN = 2;
@@ -173,7 +175,9 @@ Plain plain(const Case& c, const Array& x, const Array& w, const Array& u, const
 }
 
 void run(const Case& c, const rondo::Kernels<double>& kernels) {
-    const Array x = random_array(c.B * c.T * c.I), w = random_array(c.H * c.I), u = random_array(c.H * c.H);
+    const Array x = random_array(c.B * c.T * c.I), w = random_array(c.H * c.I);
+    Array u = random_array(c.H * c.H);
+    for (double& value : u) value /= std::sqrt(c.H);  // rounding errors must not grow from step to step
     const Array b = random_array(c.H), given = random_array(c.B * c.H), fresh = random_array(c.B * c.H);
     const Array dy = random_array(c.B * c.T * c.H), dlast = random_array(c.B * c.H);
     std::vector<std::int64_t> lengths(c.B, c.T);
@@ -198,9 +202,9 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
 
     Array y(c.B * c.T * c.H), last(c.B * c.H);
     const Given<double> y_place{y.data(), static_cast<std::ptrdiff_t>(c.T) * c.H, c.H};
-    rondo::Residuals<double> residuals;
     const rondo::Engine<double> forward(keeping(forward_plan()), sizes, kernels, c.threads);
-    forward.run_forward(call, {true}, {last.data()}, y_place, forward.pack(parameters), residuals);
+    rondo::Residuals<double> residuals = forward.place(call, {true}, nullptr, nullptr);
+    forward.run_forward(call, {last.data()}, y_place, forward.pack(parameters), residuals);
     expect_near(y, wanted.y, "outputs");
     expect_near(last, wanted.last, "the last state");
 
@@ -222,9 +226,9 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     expect_near(db, wanted.db, "the gradient of b");
 
     Array inferred(c.B * c.H);
-    rondo::Residuals<double> nothing;
     const rondo::Engine<double> inference(forward_plan(), sizes, kernels, c.threads);
-    inference.run_forward(call, {false}, {inferred.data()}, {}, inference.pack(parameters), nothing);
+    rondo::Residuals<double> nothing = inference.place(call, {false}, nullptr, nullptr);
+    inference.run_forward(call, {inferred.data()}, {}, inference.pack(parameters), nothing);
     expect_near(inferred, wanted.last, "the last state where no other is kept");
 }
 
@@ -268,6 +272,10 @@ int main() {
                 for (int variant = 0; variant < 6; ++variant) {
                     const Case c{B, T, I, H, threads, variant % 3 == 1, variant % 3 == 2, variant >= 3};
                     if (T == 0 && variant % 3) continue;
+                    context = std::string(kernels->name) + ", " + std::to_string(threads) + " threads, B T I H = " +
+                              std::to_string(B) + " " + std::to_string(T) + " " + std::to_string(I) + " " +
+                              std::to_string(H) + (c.ragged ? ", ragged" : c.resets ? ", resets" : "") +
+                              (c.reverse ? ", reverse" : "");
                     run(c, *kernels);
                     ++cases;
                 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,6 +22,8 @@ from rondo.ir.passes import after_state, log_scales
 from rondo.ir.serialize import from_json, to_json
 
 Step = Callable[[Tensor, State], State]
+
+_BY_KEY: dict[str, Cell] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +127,23 @@ class Cell:
         chosen = self.initialisation.replaced(scheme=scheme, forget_bias=forget_bias, chrono=chrono)
         asked = "forget_bias" if forget_bias is not None else "chrono" if chrono is not None else None
         initialise.fill(self.name, self.parameters, weights, sizes, chosen, generator, asked=asked)
+
+    def key(self) -> str:
+        """A name by which `Cell.of_key` finds a cell of these equations: operators take text, not objects."""
+        found = self.__dict__.get("_key")
+        if found is None:
+            content = json.dumps(self.to_json(), sort_keys=True).encode()
+            found = self.__dict__["_key"] = f"{self.name}-{hashlib.sha256(content).hexdigest()[:16]}"
+            _BY_KEY.setdefault(found, self)
+        return found
+
+    # As torch.compiler.assume_constant_result, which takes seconds to import.
+    key._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    @staticmethod
+    def of_key(key: str) -> Cell:
+        """The cell that said this `key` in this process."""
+        return _BY_KEY[key]
 
     def to_json(self) -> dict[str, Any]:
         """What a saved model keeps of the cell: graph and initialisation, no code."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -42,8 +43,9 @@ def unroll_stack(
     by layer. ``extras(layer, direction, input of the layer)`` is asked for each.
     """
     plain = reset is None and extras is None and not (locked and layer_dropout)
-    if plain and isinstance(backend, StackBackend):
-        return backend.unroll_stack(cell, weights, x, states, lengths=lengths, layer_dropout=layer_dropout)
+    if plain and hasattr(backend, "unroll_stack"):  # isinstance, for a protocol, costs as much as a small layer
+        whole = cast("StackBackend", backend)
+        return whole.unroll_stack(cell, weights, x, states, lengths=lengths, layer_dropout=layer_dropout)
     after: list[list[State]] = []
     for layer, of_layer in enumerate(weights):
         if layer and layer_dropout:

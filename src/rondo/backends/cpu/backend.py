@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from rondo.backends.base import Request, Steps, Weights, sizes_of
-from rondo.backends.cpu.lower import Plans, plans_for
-from rondo.backends.cpu.native import Encoded, engine_for, engine_module, why_not
-from rondo.backends.cpu.plan import Plan
-from rondo.backends.cpu.steps import NativeSteps
-from rondo.backends.cpu.zoneout import MASK
-from rondo.backends.reference import ReferenceBackend
+from rondo.backends.base import Request, Weights
+from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
+from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.unroll import ABSENT, MASKED, Inputs, spec_for
 from rondo.cells import Cell, State
-from rondo.ir.graph import WIDTHS
 
 DTYPES = (torch.float32, torch.float64)
-NOWHERE = (0, 0, 0)
 
 
 class CpuBackend:
@@ -52,238 +45,34 @@ class CpuBackend:
         reverse: bool = False,
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
-        zoneout = zoneout or {}
-        given_masks = {**(masks or {}), **{MASK + part: z for part, z in zoneout.items() if isinstance(z, Tensor)}}
-        run = _Run(
-            cell=cell,
-            names=tuple(weights),
-            masks=tuple(given_masks),
-            zoneout=tuple((part, None if isinstance(z, Tensor) else float(z)) for part, z in zoneout.items()),
-            sizes=tuple({"one": 1, **sizes_of(cell, weights, x, state)}.get(width, 0) for width in WIDTHS),
-            dtype=weights[next(iter(weights))].dtype,
-            lengths=lengths,
-            reset=reset,
-            has_initial=initial is not None,
-            reverse=reverse,
-        )
-        states = [state] if initial is None else [state, initial]
-        outputs = _Unroll.apply(
-            run,
-            x,
-            *weights.values(),
-            *(one.parts()[part] for one in states for part in cell.state_parts),
-            *given_masks.values(),
-        )
-        return outputs[0], State(**dict(zip(cell.state_parts, outputs[1:], strict=True)))
-
-    def steps(
-        self,
-        cell: Cell,
-        weights: Sequence[Weights],
-        sizes: Sequence[Mapping[str, int]],
-        batch_size: int,
-        *,
-        zoneout: Mapping[str, float] | None = None,
-        readout: tuple[Tensor, Tensor | None] | None = None,
-        tables: Sequence[Tensor] = (),
-    ) -> Steps:
-        """See `StepBackend.steps`."""
-        return NativeSteps(cell, weights, sizes, batch_size, zoneout=zoneout, readout=readout, tables=tables)
+        stored = [weights[p.name] for p in cell.parameters if p.name in weights]
+        dtype = stored[0].dtype
+        parts = ("h", *(part for part in cell.state_parts if part != "h"))
+        given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
+        rates = [ABSENT] * len(parts)
+        covers = [masks["recurrent"]] if masks else []
+        for number, part in enumerate(parts if zoneout else ()):
+            rate = zoneout[part] if zoneout and part in zoneout else ABSENT
+            if isinstance(rate, Tensor):
+                covers.append(rate)
+            rates[number] = MASKED if isinstance(rate, Tensor) else float(rate)
+        inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
+        training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
+        if eager.takes(inputs):
+            spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates))
+            sequence, *ended = eager.unroll(spec, inputs, reverse=reverse, training=training)
+        else:
+            sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
+        return sequence, State(**dict(zip(parts, ended, strict=True)))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Everything about a call but its tensors, and how the tensors stand in one list."""
-
-    cell: Cell
-    names: tuple[str, ...]
-    masks: tuple[str, ...]
-    zoneout: tuple[tuple[str, float | None], ...]
-    sizes: tuple[int, ...]
-    dtype: torch.dtype
-    lengths: Tensor | None
-    reset: Tensor | None
-    has_initial: bool
-    reverse: bool
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return self.cell.state_parts
-
-    def split(self, tensors: Sequence[Any]) -> tuple[Any, list[Any], list[Any], list[Any], list[Any]]:
-        """x, weights, the given state, the state after a reset, masks."""
-        rest = list(tensors)
-        sizes = (1, len(self.names), len(self.parts), len(self.parts) if self.has_initial else 0, len(self.masks))
-        pieces = []
-        for size in sizes:
-            pieces.append(rest[:size])
-            rest = rest[size:]
-        return pieces[0][0], *pieces[1:]
-
-    def plans(self, *, training: bool, dy: bool = True, dx: bool = True) -> Plans:
-        return plans_for(
-            self.cell,
-            bias=any(p.name in self.names for p in self.cell.parameters if p.kind == "bias"),
-            recurrent_dropout="recurrent" in self.masks,
-            zoneout=self.zoneout,
-            training=training,
-            dy=dy,
-            dx=dx,
-            restarts=self.lengths is not None or self.reset is not None,
-        )
-
-    def engine(self, plan: Plan) -> tuple[Encoded, Any]:
-        return engine_for(plan, self.sizes, self.dtype)
-
-    def layout(self, x: Tensor) -> Any:
-        module = engine_module()
-        B, T, _ = x.shape
-        lanes = None
-        if self.lengths is not None or self.reset is not None:
-            lengths = None if self.lengths is None else self.lengths.contiguous()
-            cuts = None if self.reset is None else self.reset.contiguous()
-            lanes = module.make_lanes(B, T, _address(lengths), _address(cuts), self.reverse)
-        return module.Layout(B, T, self.reverse, lanes)
-
-    def reference(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The same run by the definition: what second derivatives are taken of."""
-        x, weights, given, fresh, masks = self.split(tensors)
-        named = dict(zip(self.masks, masks, strict=True))
-        rates: dict[str, Tensor | float] = {}
-        for part, rate in self.zoneout:
-            rates[part] = named.pop(MASK + part) > 0 if rate is None else rate
-        sequence, state = ReferenceBackend().unroll(
-            self.cell,
-            dict(zip(self.names, weights, strict=True)),
-            x,
-            State(**dict(zip(self.parts, given, strict=True))),
-            lengths=self.lengths,
-            reset=self.reset,
-            initial=State(**dict(zip(self.parts, fresh, strict=True))) if self.has_initial else None,
-            masks=named,
-            zoneout=rates,
-            reverse=self.reverse,
-        )
-        return sequence, *(state.parts()[part] for part in self.parts)
+def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:
+    """The parts in the type in which is computed: under autocast they may have come back in another."""
+    if state is None:
+        return []
+    by_name = state.parts()
+    return [by_name[part] if by_name[part].dtype == dtype else by_name[part].to(dtype) for part in parts]
 
 
-class _Unroll(torch.autograd.Function):
-    """Outputs (B, T, H) and the state's parts, of x, weights, states and masks."""
-
-    @staticmethod
-    def forward(ctx: Any, run: _Run, *tensors: Tensor) -> tuple[Tensor, ...]:
-        training = any(ctx.needs_input_grad)
-        tight = [_dense(tensor, run.dtype) for tensor in tensors]
-        x, weights, given, fresh, masks = run.split(tight)
-        B, T, _ = x.shape
-        encoded, engine = run.engine(run.plans(training=training).forward)
-        parameters = _in_order(encoded.parameters, run.names, weights)
-        layout = run.layout(x)
-        units = dict(zip(WIDTHS, run.sizes, strict=True))
-        widths = [units[width] for width in encoded.plan.parts.values()]
-        final = [x.new_empty(B, n) for n in widths]
-        in_rows = layout.lanes
-        sequence = x.new_zeros(B, T, widths[0]) if in_rows else None
-        all_steps = [part == "h" or part in _read_back(run) if training else part == "h" for part in run.parts]
-        residuals = engine.forward(
-            engine.pack(parameters),
-            layout,
-            _array(x),
-            [_array(mask) for mask in _ordered(encoded.masks, run.masks, masks)],
-            [_address(part.contiguous()) for part in given],
-            [_address(part) for part in fresh] if run.has_initial else [0] * len(run.parts),
-            all_steps,
-            [_address(part) for part in final],
-            NOWHERE if sequence is None else _array(sequence),
-        )
-        if sequence is None:
-            sequence = residuals.states(0, 0 if run.reverse else 1, T, B, widths[0]).transpose(0, 1)
-        if training:
-            ctx.run, ctx.residuals, ctx.layout = run, residuals, layout
-            ctx.save_for_backward(*tensors)
-            ctx.set_materialize_grads(False)
-        return sequence, *final
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        run: _Run = ctx.run
-        tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return None, *_through_reference(run, tensors, grads, ctx.needs_input_grad[1:])
-        tight = [_dense(tensor, run.dtype) for tensor in tensors]
-        x, weights, given, fresh, masks = run.split(tight)
-        needs_x = ctx.needs_input_grad[1]
-        dy = None if grads[0] is None else _dense(grads[0], run.dtype)
-        plan = run.plans(training=True, dy=dy is not None, dx=needs_x).backward
-        encoded, engine = run.engine(plan)
-        B, T, I = x.shape
-        dx = x.new_empty(T, B, I).transpose(0, 1) if needs_x else None
-        if dx is not None and ctx.layout.lanes:
-            dx.zero_()
-        dweights = [torch.empty_like(weight) for weight in weights]
-        dfinal = [None if grad is None else grad.to(run.dtype).contiguous() for grad in grads[1:]]
-        dgiven = [torch.empty_like(part) for part in given]
-        dfresh = [torch.empty_like(part) for part in fresh]
-        engine.backward(
-            engine.pack(_in_order(encoded.parameters, run.names, weights)),
-            ctx.layout,
-            _array(x),
-            [_array(mask) for mask in _ordered(encoded.masks, run.masks, masks)],
-            ctx.residuals,
-            NOWHERE if dy is None else _array(dy),
-            [_address(grad) for grad in dfinal],
-            NOWHERE if dx is None else _array(dx),
-            [_address(part) for part in dgiven],
-            [_address(part) for part in dfresh] or [0] * len(run.parts),
-            _in_order(encoded.parameters, run.names, dweights),
-        )
-        return None, dx, *dweights, *dgiven, *dfresh, *(None for _ in masks)
-
-
-def _through_reference(
-    run: _Run, tensors: Sequence[Tensor], grads: Sequence[Tensor | None], needed: Sequence[bool]
-) -> list[Tensor | None]:
-    """Gradients that can be differentiated again."""
-    with torch.enable_grad():
-        outputs = run.reference(tensors)
-        wanted = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
-        pairs = [
-            (out, grad) for out, grad in zip(outputs, grads, strict=True) if grad is not None and out.requires_grad
-        ]
-        found = iter(
-            torch.autograd.grad(
-                [out for out, _ in pairs], wanted, [grad for _, grad in pairs], create_graph=True, allow_unused=True
-            )
-        )
-    return [next(found) if need else None for need in needed]
-
-
-def _read_back(run: _Run) -> set[str]:
-    """Parts of the state whose steps the backward plan reads."""
-    plan = run.plans(training=True).backward
-    return {row.name for row in plan.rows if row.role == "state"} if plan else set()
-
-
-def _dense(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """In the layer's type, with the units of a step side by side."""
-    tensor = tensor.detach().to(dtype)
-    return tensor if tensor.dim() > 2 and tensor.stride(-1) == 1 else tensor.contiguous()
-
-
-def _array(tensor: Tensor) -> tuple[int, int, int]:
-    """Address, and the distances from sequence to sequence and from step to step (0: the same at each)."""
-    return tensor.data_ptr(), tensor.stride(0), tensor.stride(1) if tensor.dim() == 3 else 0
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
-
-
-def _in_order(order: Sequence[str], names: Sequence[str], tensors: Sequence[Tensor]) -> list[int]:
-    named = dict(zip(names, tensors, strict=True))
-    return [_address(named.get(name)) for name in order]
-
-
-def _ordered(order: Sequence[str], names: Sequence[str], tensors: Sequence[Tensor]) -> list[Tensor]:
-    named = dict(zip(names, tensors, strict=True))
-    return [named[name] for name in order]
+def _needs_gradient(tensors: Sequence[Tensor]) -> bool:
+    return any(tensor.requires_grad for tensor in tensors)

@@ -156,7 +156,9 @@ def _planned(program: Program, *, restarts: bool, kept: Mapping[str, int] | None
 
 
 def _parts(graph: Graph) -> dict[str, str]:
-    return {name: graph.nodes[index].width for name, index in graph.leaves("state").items()}
+    """The output h is the first, wherever it stands in the cell's function."""
+    parts = {name: graph.nodes[index].width for name, index in graph.leaves("state").items()}
+    return {"h": parts["h"], **parts}
 
 
 def _given(program: Program, node: Node) -> int:

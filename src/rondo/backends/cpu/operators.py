@@ -1,0 +1,273 @@
+"""The engine as operators of torch's: what automatic differentiation, tracing and transforms see of it.
+
+``rondo::unroll`` runs a cell over time, ``rondo::unroll_backward`` is its derivative. Second and higher
+derivatives are those of the reference, a loop over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rondo.backends.cpu.unroll import Inputs, Spec, padded, room_for, run_backward, run_forward, spec_for
+from rondo.backends.cpu.zoneout import MASK
+from rondo.backends.reference import ReferenceBackend
+from rondo.cells import Cell, State
+
+_RUN = (
+    "str cell, Tensor x, Tensor[] weights, Tensor[] given, Tensor[] fresh, Tensor[] masks, "
+    "Tensor? lengths, Tensor? reset, float[] zoneout, bool dropout, bool reverse"
+)
+_LIBRARY = torch.library.Library("rondo", "DEF")
+_LIBRARY.define(f"unroll({_RUN}, bool training) -> Tensor[]", tags=(torch.Tag.pt2_compliant_tag,))
+_LIBRARY.define(
+    f"unroll_backward({_RUN}, Tensor[] grads, bool[] has_grad, bool needs_x, Tensor sequence, Tensor rest) -> Tensor[]",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+
+
+def _spec(cell: str, weights: Sequence[Tensor], zoneout: Sequence[float], dropout: bool) -> Spec:
+    return spec_for(cell, len(weights) == len(Cell.of_key(cell).parameters), dropout, tuple(zoneout))
+
+
+def _forward(
+    cell: str,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    given: Sequence[Tensor],
+    fresh: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    zoneout: Sequence[float],
+    dropout: bool,
+    reverse: bool,
+    training: bool,
+) -> list[Tensor]:
+    spec = _spec(cell, weights, zoneout, dropout)
+    inputs = Inputs(x, weights, given, fresh, masks, lengths, reset)
+    return run_forward(spec, inputs, reverse=reverse, training=training)
+
+
+def _backward(
+    cell: str,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    given: Sequence[Tensor],
+    fresh: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    zoneout: Sequence[float],
+    dropout: bool,
+    reverse: bool,
+    grads: Sequence[Tensor],
+    has_grad: Sequence[bool],
+    needs_x: bool,
+    sequence: Tensor,
+    rest: Tensor,
+) -> list[Tensor]:
+    inputs = Inputs(x, weights, given, fresh, masks, lengths, reset)
+    return run_backward(
+        _spec(cell, weights, zoneout, dropout),
+        inputs,
+        _spread(grads, has_grad),
+        reverse=reverse,
+        needs_x=needs_x,
+        sequence=sequence,
+        rest=rest,
+    )
+
+
+def _spread(grads: Sequence[Tensor], has_grad: Sequence[bool]) -> list[Tensor | None]:
+    found = iter(grads)
+    return [next(found) if has else None for has in has_grad]
+
+
+def _forward_meta(
+    cell: str,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    given: Sequence[Tensor],
+    fresh: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    zoneout: Sequence[float],
+    dropout: bool,
+    reverse: bool,
+    training: bool,
+) -> list[Tensor]:
+    spec = _spec(cell, weights, zoneout, dropout)
+    B, T, _ = x.shape
+    sizes = tuple(int(size) for size in spec.sizes(x, weights, given))
+    restarts = lengths is not None or reset is not None
+    H = given[0].shape[1]
+    N = padded(H)
+    if restarts:
+        sequence = x.new_empty(B, T, H)
+    else:
+        sequence = x.new_empty((T + 1) * B * N).as_strided((B, T, H), (N, B * N, 1), 0 if reverse else B * N)
+    room = 0
+    if training:
+        room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
+    rest = x.new_empty(room * x.element_size(), dtype=torch.uint8)
+    return [sequence, *(x.new_empty(B, part.shape[1]) for part in given), rest]
+
+
+def _backward_meta(
+    cell: str,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    given: Sequence[Tensor],
+    fresh: Sequence[Tensor],
+    *_: Any,
+) -> list[Tensor]:
+    needs_x = _[8]
+    B, T, I = x.shape
+    dx = x.new_empty(T, B, I).transpose(0, 1) if needs_x else x.new_empty(0)
+    return [dx, *(one.new_empty(one.shape) for one in (*weights, *given, *fresh))]
+
+
+class _Saved:
+    """What an operator was given, kept on autograd's context: tensors apart, so that it can watch over them."""
+
+    @staticmethod
+    def put(ctx: Any, inputs: Sequence[Any], outputs: Sequence[Tensor]) -> None:
+        cell, x, weights, given, fresh, masks, lengths, reset, zoneout, dropout, reverse = inputs[:11]
+        options = [one for one in (lengths, reset) if one is not None]
+        ctx.save_for_backward(x, *weights, *given, *fresh, *masks, *options, *outputs)
+        ctx.counts = (1, len(weights), len(given), len(fresh), len(masks))
+        ctx.has = (lengths is not None, reset is not None)
+        ctx.words = (cell, zoneout, dropout, reverse)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def get(ctx: Any) -> tuple[Inputs, list[Tensor]]:
+        tensors = iter(ctx.saved_tensors)
+        x, weights, given, fresh, masks = (list(islice(tensors, count)) for count in ctx.counts)
+        lengths, reset = (next(tensors) if has else None for has in ctx.has)
+        return Inputs(x[0], weights, given, fresh, masks, lengths, reset), list(tensors)
+
+
+def _forward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
+    _Saved.put(ctx, inputs, [output[0], output[-1]])
+    ctx.training = inputs[11]
+
+
+def _forward_derivative(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    if not ctx.training:
+        raise RuntimeError("rondo::unroll ran without training=True, so nothing was kept for its derivative")
+    inputs, (sequence, rest) = _Saved.get(ctx)
+    cell, zoneout, dropout, reverse = ctx.words
+    kind = inputs.x.dtype
+    arrived = [None if grad is None else grad.to(kind) for grad in grads[:-1]]
+    found = torch.ops.rondo.unroll_backward(
+        cell, *inputs, zoneout, dropout, reverse,
+        [grad for grad in arrived if grad is not None], [grad is not None for grad in arrived],
+        ctx.needs_input_grad[1], sequence, rest,
+    )  # fmt: skip
+    return _by_argument(ctx, inputs, found, apart=ctx.needs_input_grad[1], more=1)
+
+
+def _by_argument(
+    ctx: Any, inputs: Inputs, found: Sequence[Tensor | None], *, apart: bool, more: int
+) -> tuple[Any, ...]:
+    """Gradients of x, weights, given and fresh in the order of an operator's arguments, None for the others."""
+    rest = iter(found[1:])
+    _, *counts, masks = ctx.counts
+    weights, given, fresh = (list(islice(rest, count)) for count in counts)
+    nothing = [None] * (5 + more)  # lengths, reset, zoneout, dropout, reverse, and what follows
+    return (None, found[0] if apart else None, weights, given, fresh, [None] * masks, *nothing)
+
+
+def _backward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
+    grads, has_grad = inputs[11:13]
+    _Saved.put(ctx, inputs, grads)
+    ctx.has_grad = has_grad
+
+
+def _backward_derivative(ctx: Any, seconds: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """The derivative of the first derivative, by way of the reference's."""
+    inputs, grads = _Saved.get(ctx)
+    leaves = [inputs.x, *inputs.weights, *inputs.given, *inputs.fresh]
+    higher = torch.is_grad_enabled()
+    with torch.enable_grad():
+        own = [leaf if leaf.requires_grad else leaf.detach().requires_grad_() for leaf in leaves]
+        arriving = [grad if grad.requires_grad else grad.detach().requires_grad_() for grad in grads]
+        outputs = _reference(ctx, inputs, own)
+        spread = _spread(arriving, ctx.has_grad)
+        pairs = [(out, grad) for out, grad in zip(outputs, spread, strict=True) if grad is not None]
+        firsts = torch.autograd.grad(
+            [out for out, _ in pairs], own, [grad for _, grad in pairs], create_graph=True, allow_unused=True
+        )
+        again = [(one, two) for one, two in zip(firsts, seconds, strict=True) if one is not None and two is not None]
+        again = [(one, two) for one, two in again if one.requires_grad]
+        found: Sequence[Tensor | None] = [None] * (len(own) + len(arriving))
+        if again:
+            found = torch.autograd.grad(
+                [one for one, _ in again], [*own, *arriving], [two for _, two in again],
+                create_graph=higher, allow_unused=True,
+            )  # fmt: skip
+    by_argument = _by_argument(ctx, inputs, found[: len(own)], apart=True, more=0)
+    return (*by_argument, list(found[len(own) :]), None, None, None, None)
+
+
+def _reference(ctx: Any, inputs: Inputs, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """The same run by the definition, as a function of ``leaves``."""
+    cell, zoneout, dropout, reverse = ctx.words
+    spec = _spec(cell, inputs.weights, zoneout, dropout)
+    rest = iter(leaves[1:])
+    weights, given, fresh = (list(islice(rest, count)) for count in ctx.counts[1:4])
+    masks = dict(zip(spec.masks, inputs.masks, strict=True))
+    kept = {part: rate for part, rate in zip(spec.parts, zoneout, strict=True) if rate >= 0}
+    kept |= {name.removeprefix(MASK): masks.pop(name) > 0 for name in spec.masks if name.startswith(MASK)}
+    sequence, state = ReferenceBackend().unroll(
+        spec.cell,
+        {p.name: weight for p, weight in zip(spec.stored, weights, strict=True)},
+        leaves[0],
+        State(**dict(zip(spec.parts, given, strict=True))),
+        lengths=inputs.lengths,
+        reset=inputs.reset,
+        initial=State(**dict(zip(spec.parts, fresh, strict=True))) if fresh else None,
+        masks=masks,
+        zoneout=kept,
+        reverse=reverse,
+    )
+    return [sequence, *(state.parts()[part] for part in spec.parts)]
+
+
+def _one_by_one(name: str) -> Callable[..., Any]:
+    """For vmap: the operator for each of the examples, which may differ in every argument."""
+
+    def of_example(given: Any, dim: Any, i: int) -> Any:
+        if isinstance(given, list | tuple):
+            dims = dim if isinstance(dim, list | tuple) else [None] * len(given)
+            return [of_example(one, d, i) for one, d in zip(given, dims, strict=True)]
+        return given if dim is None else given.select(dim, i)
+
+    def rule(info: Any, in_dims: Sequence[Any], *args: Any) -> tuple[list[Tensor], list[int]]:
+        operator = getattr(torch.ops.rondo, name)
+        runs = [
+            operator(*(of_example(given, dim, i) for given, dim in zip(args, in_dims, strict=True)))
+            for i in range(info.batch_size)
+        ]
+        stacked = [torch.stack(values) for values in zip(*runs, strict=True)]
+        return stacked, [0] * len(stacked)
+
+    return rule
+
+
+def _register(name: str, run: Any, meta: Any, setup: Any, derivative: Any) -> None:
+    _LIBRARY.impl(name, run, "CPU")
+    torch.library.register_fake(f"rondo::{name}", meta, lib=_LIBRARY)
+    torch.library.register_autograd(f"rondo::{name}", derivative, setup_context=setup, lib=_LIBRARY)
+    torch.library.register_vmap(f"rondo::{name}", _one_by_one(name), lib=_LIBRARY)
+
+
+_register("unroll", _forward, _forward_meta, _forward_setup, _forward_derivative)
+_register("unroll_backward", _backward, _backward_meta, _backward_setup, _backward_derivative)
