@@ -6,7 +6,6 @@ import gc
 import itertools
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ import torch
 import rondo
 from rondo.decoding import Sampling
 from rondo.errors import DataError, UsageError
+from rondo.models.stepper import TokenStepper
 from rondo.tasks.text.model import TextModel
 
 LEVELS = ("characters", "words", "pieces")
@@ -141,17 +141,17 @@ def test_a_stream_is_what_is_generated(models: dict[str, Path], level: str, prom
 
 def test_a_stream_has_no_end_and_does_not_grow(writer: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    step = type(writer.network).step
+    step = TokenStepper.__call__
 
-    def watched(network: Any, tokens: Any, state: Any) -> Any:
-        logits, state = step(network, tokens, state)
-        sizes.append(sum(part.untyped_storage().nbytes() for part in state.parts().values()))
-        return logits, state
+    def watched(stepper: TokenStepper, tokens: torch.Tensor) -> torch.Tensor:
+        logits = step(stepper, tokens)
+        sizes.append(sum(part.untyped_storage().nbytes() for part in stepper.state.parts().values()))
+        return logits
 
     def tensors() -> int:
         return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
-    monkeypatch.setattr(type(writer.network), "step", watched)
+    monkeypatch.setattr(TokenStepper, "__call__", watched)
     made = writer.stream(sampling=Sampling(repetition_penalty=1.1), seed=0)
     list(itertools.islice(made, 200))
     gc.collect()

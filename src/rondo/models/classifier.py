@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from rondo.cells import Cell
+from rondo.layers import Stepper
 from rondo.layers.dropout import dropped
 from rondo.models.options import RecurrentOptions
 
@@ -35,3 +36,7 @@ class SequenceClassifier(nn.Module):
         if self.training:
             last = dropped(last[:, None], self.output_dropout, locked=False)[:, 0]
         return self.readout(last)
+
+    def stepper(self, batch_size: int = 1) -> Stepper:
+        """What reads one step x (B, features) at a call and says what it thinks so far: (B, classes)."""
+        return self.recurrent.stepper(batch_size, readout=self.readout)

@@ -25,6 +25,7 @@ from rondo.layers import StackState
 from rondo.layers.dropout import dropped, probability
 from rondo.models.options import RecurrentOptions
 from rondo.models.place import Place, PlaceTokens, split_state
+from rondo.models.stepper import TokenStepper
 
 FEW_TOKENS, NARROW = 256, 64
 """Up to so many tokens, token vectors are so wide if nothing is said."""
@@ -127,6 +128,10 @@ class LanguageModel(nn.Module):
         vectors, state, place = self._vectors(tokens[:, None], state)
         features, after = self.recurrent.step(vectors[:, 0], state)
         return self.readout(features), _joined(after, place)
+
+    def stepper(self, batch_size: int = 1) -> TokenStepper:
+        """What goes on one token at a call, with everything prepared: as `step`, many times as fast."""
+        return TokenStepper(self.embedding, self.gain, self.recurrent, self.readout, self.place, batch_size)
 
     def _vectors(
         self,

@@ -144,3 +144,50 @@ def split_state(state: StackState | None) -> tuple[StackState | None, StackState
 def _latest(marked: Tensor, value: Tensor) -> Tensor:
     """The value at the last marked step up to each step, -1 if there was none; the values grow with the steps."""
     return torch.where(marked, value, -1).cummax(1).values if marked.shape[1] else value
+
+
+class Places:
+    """The places of several texts, counted token by token: what `Place` computes, without tensors."""
+
+    def __init__(self, place: Place, batch_size: int) -> None:
+        self._kinds: list[int] = place.get_buffer("_kinds").tolist()
+        self._forms, self._most = len(place.tokens.forms), place.tokens.most
+        self._device = place.get_buffer("_kinds").device
+        self._now = [[0, 0, 0] for _ in range(batch_size)]
+        self._rows = torch.zeros(1 + 2, batch_size, dtype=torch.int64)
+        self._written = self._rows.numpy()
+
+    def rows(self, tokens: Sequence[int]) -> Tensor:
+        """Count the tokens. (3, B), the same memory each time: rows of the tables of tokens, positions and lines."""
+        if outside := [token for token in tokens if not 0 <= token < len(self._kinds)]:
+            raise IndexError(f"token {outside[0]} is not in a vocabulary of {len(self._kinds)}")
+        most = self._most
+        for b, token in enumerate(tokens):
+            kind, now = self._kinds[token], self._now[b]
+            if kind >= _FIRST_FORM:
+                now[:] = kind - _ENDS_LINE, 0, 0
+            elif kind == _ENDS_LINE:
+                now[1:] = min(now[1] + 1, most), 0
+            else:
+                now[2] = min(now[2] + 1, most)
+            form = now[0] * (most + 1)
+            self._written[:, b] = token, form + now[2], form + now[1]
+        return self._rows if self._device.type == "cpu" else self._rows.to(self._device)
+
+    def parts(self) -> dict[str, Tensor]:
+        """The places as `Place` returns them."""
+        counts = torch.tensor(self._now, device=self._device)
+        return {name: counts[:, number : number + 1].clone() for number, name in enumerate(PARTS)}
+
+    def set(self, parts: StackState) -> None:
+        """Go on from these places."""
+        whole = parts.to(torch.int64)
+        whole.checked(dict.fromkeys(PARTS, 1), len(self._now), dtype=torch.int64, device=self._device)
+        limits = torch.tensor([self._forms, self._most, self._most], device=self._device)
+        self._now = torch.cat([whole[name] for name in PARTS], 1).clamp(limits.new_zeros(3), limits).tolist()
+
+    def reset(self, mask: Tensor | Sequence[bool] | None = None) -> None:
+        """Begin anew: all texts, or those where ``mask`` is True."""
+        for b, now in enumerate(self._now):
+            if mask is None or mask[b]:
+                now[:] = 0, 0, 0

@@ -66,9 +66,12 @@ def _tokens(
     sampling: Sampling,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    start = torch.full((count,), constraint.start, device=network.embedding.weight.device)
-    logits, state = network.step(start, None)
-    drawn = sample(network.step, logits, state, sampling, generator=generator, constraint=_Masks(constraint))
+    stepper = network.stepper(count)
+    logits = stepper(torch.full((count,), constraint.start, device=network.embedding.weight.device))
+    drawn = sample(
+        lambda tokens, _: (stepper(tokens), None), logits, None, sampling,
+        generator=generator, constraint=_Masks(constraint),
+    )  # fmt: skip
     for tokens in itertools.islice(drawn, constraint.max_tokens or LONGEST):
         yield tokens
         if (constraint.done | (tokens.cpu().numpy() == end)).all():

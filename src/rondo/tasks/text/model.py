@@ -101,7 +101,9 @@ class TextModel:
     ) -> list[str]:
         """Texts of ``length`` tokens that go on from ``prompt``, with which they begin.
 
-        The other options are those of `rondo.decoding.Sampling`; without ``seed`` each call differs. What the
+        The other options are those of `rondo.decoding.Sampling`; without ``seed`` each call differs. The same seed
+        gives the same text on the same machine; on another one, or with another number of threads or samples,
+        rounding can tip the choice between two tokens, and what follows is another text. What the
         vocabulary lacks stays in the text, the model reads <unk> for it, and `notes` says so; the model itself
         never writes <unk>.
         """
@@ -192,9 +194,10 @@ class TextModel:
             forbidden[self.tokenizer.unknown] = True
         begin = read if len(read) else torch.tensor([self.config["start_token"]], device=device)
         output = self.network(begin[None])
+        stepper = self.network.stepper(samples)
+        stepper.state = output.state.select(torch.zeros(samples, dtype=torch.int64))
         made = sample(
-            self.network.step, output.logits[:, -1].expand(samples, -1),
-            output.state.select(torch.zeros(samples, dtype=torch.int64)), sampling,
+            lambda tokens, _: (stepper(tokens), None), output.logits[:, -1].expand(samples, -1), None, sampling,
             generator=random_numbers(device, seed), forbidden=forbidden, history=read.expand(samples, -1),
         )  # fmt: skip
         yield from itertools.islice(made, length)
