@@ -13,11 +13,10 @@
 
 #include <chrono>
 #include <cstring>
-#include <optional>
 
 #include "dispatch.h"
 #include "executor.h"
-#include "stepper.h"
+#include "module_stepper.h"
 
 namespace nb = nanobind;
 
@@ -207,41 +206,8 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
     });
 }
 
-// Steps that read more weights than this let other Python threads run: less than what handing over costs.
-constexpr std::size_t LONG_STEP = 1 << 20;
-
-template <class T>
-void bind_stepper(nb::module_& module, const std::string& suffix) {
-    using S = Stepper<T>;
-    nb::class_<S>(module, ("Stepper" + suffix).c_str(), "A stack of layers that advances step by step.")
-        .def(nb::init<int, int>(), nb::arg("batch"), nb::arg("threads"))
-        .def("add",
-             [](S& self, const Engine<T>& engine, const Addresses& parameters) {
-                 self.add(engine, pointers<const T>(parameters));
-             },
-             nb::keep_alive<1, 2>())
-        .def("add_table", [](S& self, Address table, std::int64_t rows) {
-            self.add_table(reinterpret_cast<const T*>(table), rows);
-        })
-        .def("finish", [](S& self, Address output) { self.finish(reinterpret_cast<T*>(output)); })
-        .def("step", [](S& self, Address x) {
-            std::optional<nb::gil_scoped_release> release;
-            if (self.bytes() > LONG_STEP) release.emplace();
-            self.step(reinterpret_cast<const T*>(x));
-        })
-        .def("step_rows", [](S& self, Address numbers) {
-            std::optional<nb::gil_scoped_release> release;
-            if (self.bytes() > LONG_STEP) release.emplace();
-            self.step_rows(reinterpret_cast<const std::int64_t*>(numbers));
-        })
-        .def("read", [](const S& self, int layer, int part, Address to) { self.read(layer, part, reinterpret_cast<T*>(to)); })
-        .def("write", [](S& self, int layer, int part, Address from) {
-            self.write(layer, part, reinterpret_cast<const T*>(from));
-        });
-}
-
 NB_MODULE(_engine, module) {
-    nb::set_leak_warnings(false);  // engines stay in caches until the process ends
+    nb::set_leak_warnings(false);  // engines are kept for the life of the process, in caches of Python's
     nb::class_<Plan>(module, "Plan").def("__init__", [](Plan* self, nb::args) { new (self) Plan(); });
     module.def("make_plan", &make_plan);
     nb::class_<Lanes>(module, "Lanes").def_ro("rows", &Lanes::rows).def_ro("steps", &Lanes::steps);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 #include <string>
 
@@ -11,6 +12,9 @@ namespace rondo {
 namespace {
 
 constexpr std::size_t BYTES_EACH = 192 << 10;  // of weights a member reads, at least: fewer are read before it wakes
+// From so many bytes on, matrices lie in huge pages: in small ones, spread over the machine's memory by chance, they
+// displace each other from a cache that has room for all.
+constexpr std::size_t HUGE_FROM = 256 << 10, HUGE_PAGE = 2 << 20;
 constexpr int ROWS_EACH = 8;                   // rows for each member, where rows are divided
 // A team that has not been called for so long may sleep, and takes longer to wake than most steps take.
 constexpr auto AWAKE = std::chrono::microseconds(200);
@@ -46,15 +50,44 @@ struct Stepper<T>::Layer {
     }
 
     const Engine<T>& engine;
-    const Packed packed;
+    Packed packed;
     Call<T> call;
     std::unique_ptr<typename Engine<T>::Run> run;
-    Residuals<T> residuals;
     Barrier nobody{1};
     std::deque<typename Engine<T>::Run::Member> members;
     int x = -1, output = -1;  // row buffers
+    std::vector<int> states;  // by part: its row buffer
 
-    bool recurrent() const { return !engine.plan().state_widths.empty(); }
+    bool recurrent() const { return !states.empty(); }
+    int units(int row) const { return engine.units(run->plan.rows[row].width); }
+
+    // What is in a row buffer after the last step, which was one of this phase.
+    T* now(int row, int phase, int b) const {
+        const auto& place = run->rows[row];
+        return place.base + (place.ring ? (1 - phase) * place.time : 0) + b * place.row;
+    }
+
+    void allocate_rows() {
+        for (std::size_t i = 0; i < run->rows.size(); ++i) {
+            auto& place = run->rows[i];
+            place.ring = run->plan.rows[i].role == Role::state;
+            place.row = engine.padded(run->plan.rows[i].width);
+            const std::ptrdiff_t entry = place.row * call.B, entries = place.ring ? 2 : 1;
+            place.memory = Memory(checked_bytes(sizeof(T), {entries, entry}));
+            place.base = place.memory.template as<T>();
+            place.time = place.ring ? entry : 0;
+            std::fill_n(place.base, entries * entry, T(0));
+        }
+    }
+
+    // x is what the layer below has just written.
+    void read_from(const Layer& below) {
+        auto& place = run->rows[x];
+        const auto& given = below.run->rows[below.output];
+        if (place.row != given.row) throw std::invalid_argument("layers whose widths do not fit");
+        place.base = below.now(below.output, 0, 0);
+        place.time = -given.time;
+    }
 };
 
 template <class T>
@@ -69,17 +102,19 @@ template <class T>
 void Stepper<T>::add(const Engine<T>& engine, const std::vector<const T*>& parameters) {
     auto layer = std::make_unique<Layer>(engine, parameters, batch_);
     const Plan& plan = engine.plan();
+    layer->states.assign(plan.state_widths.size(), -1);
     for (int i = 0; i < static_cast<int>(plan.rows.size()); ++i) {
         const RowBuffer& buffer = plan.rows[i];
         if (buffer.role == Role::mask) throw std::invalid_argument("a stepper has no masks");
         if (buffer.role == Role::x) layer->x = i;
-        const bool is_output = layer->recurrent() ? buffer.role == Role::state && buffer.part == 0 : buffer.role == Role::own;
-        if (is_output) layer->output = i;
+        if (buffer.role == Role::state) layer->states.at(buffer.part) = i;
+        if (buffer.role == Role::own) layer->output = i;
     }
     for (int kept : plan.kept) {
         if (kept) throw std::invalid_argument("a stepper keeps nothing for a backward run");
     }
-    if (layer->output < 0) throw std::invalid_argument("a layer without an output");
+    if (layer->recurrent()) layer->output = layer->states[0];
+    if (layer->x < 0 || layer->output < 0) throw std::invalid_argument("a layer without an input or an output");
     bytes_ += engine.packed_size_ * sizeof(T);
     layers_.push_back(std::move(layer));
 }
@@ -103,30 +138,14 @@ void Stepper<T>::finish(T* output) {
     if (layers_.empty()) throw std::invalid_argument("a stepper without layers");
     output_ = output;
     divide();
-    const std::vector<bool> last_only(64, false);
     const Layer* below = nullptr;
     for (const auto& layer : layers_) {
         auto& run = *layer->run;
         run.members = members_;
         run.by_rows = by_rows_;
-        layer->residuals = layer->engine.place(layer->call, last_only, nullptr, nullptr);
-        run.allocate_rows(&layer->residuals, nullptr);
         run.allocate_work();
-        for (std::size_t i = 0; i < run.rows.size(); ++i) {
-            auto& place = run.rows[i];
-            const auto entries = run.plan.rows[i].role == Role::state || place.chunked ? 2 : 1;
-            std::fill_n(place.base, place.row * batch_ * entries, T(0));
-        }
-        if (layer->x >= 0) {
-            auto& x = run.rows[layer->x];
-            x.time = 0;
-            if (below) {  // x is what the layer below has just written
-                const auto& given = below->run->rows[below->output];
-                if (x.row != given.row) throw std::invalid_argument("layers whose widths do not fit");
-                x.base = given.base + (below->recurrent() ? given.time : 0);
-                x.time = below->recurrent() ? -given.time : 0;
-            }
-        }
+        layer->allocate_rows();
+        if (below) layer->read_from(*below);
         for (int id = 0; id < members_; ++id) {
             auto& member = layer->members.emplace_back(run, id, members_, layer->nobody);
             member.bind(0, 2);
@@ -136,7 +155,11 @@ void Stepper<T>::finish(T* output) {
         }
         below = layer.get();
     }
-    for (int phase = 0; phase < 2; ++phase) Recorder(*this, phase).record();
+    matrices_ = Memory(bytes_ < HUGE_FROM ? bytes_ : std::max(bytes_, HUGE_PAGE));
+    Recorder recorder(*this);
+    recorder.record(0);
+    recorder.record(1);
+    for (const auto& layer : layers_) layer->packed.matrices = Memory();
 }
 
 // Unrolls a step. In every other one the panels come in reverse: the matrices that were read last, which are
@@ -148,13 +171,14 @@ struct Stepper<T>::Recorder {
     using Product_ = typename Engine<T>::Product_;
 
     Stepper& stepper;
-    const int phase;
-    std::vector<Segment>& segments;
+    int phase = 0;
+    std::map<const T*, T*> moved;  // where a group of a product was packed, where it lies now
+    T* next;
 
-    Recorder(Stepper& stepper_, int phase_)
-        : stepper(stepper_), phase(phase_), segments(stepper_.segments_[phase_]) {}
+    explicit Recorder(Stepper& stepper_) : stepper(stepper_), next(stepper_.matrices_.template as<T>()) {}
 
-    void record() {
+    void record(int phase_) {
+        phase = phase_;
         begin_segment();
         for (const auto& layer : stepper.layers_) {
             if (layer.get() != stepper.layers_.front().get()) meet();
@@ -166,12 +190,13 @@ struct Stepper<T>::Recorder {
         }
     }
 
-    void begin_segment() { segments.emplace_back(stepper.members_); }
+    std::vector<Segment>& segments() { return stepper.segments_[phase]; }
+    void begin_segment() { segments().emplace_back(stepper.members_); }
     void meet() {
         if (!stepper.by_rows_) begin_segment();
     }
     void act(const Member& member, typename Action::Kind kind, const void* of) {
-        segments.back()[member.id].push_back({kind, of});
+        segments().back()[member.id].push_back({kind, of});
     }
 
     void hoisted(Layer& layer) {
@@ -204,12 +229,22 @@ struct Stepper<T>::Recorder {
                 const Share share(rows, part, parts);
                 Call_& call = stepper.calls_.emplace_back();
                 member.prepare(product, operands, group, call.ready);
+                call.ready.call.b = in_order(call.ready.call.b, product.group_size);
                 call.ready.call.a += (row + share.first) * call.ready.call.a_row;
                 call.ready.call.c += (row + share.first) * call.ready.call.c_row;
                 call.kernel = kernels.product[share.last - share.first][outputs];
                 act(member, Action::Kind::product, &call);
             }
         }
+    }
+
+    const T* in_order(const T* packed, std::size_t size) {
+        auto [found, is_new] = moved.try_emplace(packed, next);
+        if (is_new) {
+            std::memcpy(next, packed, size * sizeof(T));
+            next += size;
+        }
+        return found->second;
     }
 
     void tile(Member& member, const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
@@ -340,28 +375,24 @@ void Stepper<T>::advance() {
         });
         last_ = Clock::now();
     }
-    phase_ = 1 - phase_;
     const Layer& top = *layers_.back();
-    const auto& place = top.run->rows[top.output];
-    const int n = top.engine.units(top.run->plan.rows[top.output].width);
-    const T* const from = place.base + (top.recurrent() ? phase_ * place.time : 0);
-    for (int b = 0; b < batch_; ++b) std::memcpy(output_ + static_cast<std::ptrdiff_t>(b) * n, from + b * place.row, sizeof(T) * n);
+    const int n = top.units(top.output);
+    for (int b = 0; b < batch_; ++b) std::copy_n(top.now(top.output, phase_, b), n, output_ + std::ptrdiff_t{b} * n);
+    phase_ = 1 - phase_;
 }
 
 template <class T>
 void Stepper<T>::step(const T* x) {
     const Layer& first = *layers_.front();
-    const auto& place = first.run->rows[first.x];
-    const int n = first.engine.units(first.run->plan.rows[first.x].width);
-    for (int b = 0; b < batch_; ++b) std::memcpy(place.base + b * place.row, x + static_cast<std::ptrdiff_t>(b) * n, sizeof(T) * n);
+    const int n = first.units(first.x);
+    for (int b = 0; b < batch_; ++b) std::copy_n(x + std::ptrdiff_t{b} * n, n, first.now(first.x, phase_, b));
     advance();
 }
 
 template <class T>
 void Stepper<T>::step_rows(const std::int64_t* numbers) {
     const Layer& first = *layers_.front();
-    const auto& place = first.run->rows[first.x];
-    const int n = first.engine.units(first.run->plan.rows[first.x].width);
+    const int n = first.units(first.x);
     for (std::size_t k = 0; k < tables_.size(); ++k) {
         for (int b = 0; b < batch_; ++b) {
             const std::int64_t number = numbers[k * batch_ + b], rows = tables_[k].second;
@@ -373,31 +404,25 @@ void Stepper<T>::step_rows(const std::int64_t* numbers) {
     for (std::size_t k = 0; k < tables_.size(); ++k) {
         for (int b = 0; b < batch_; ++b) {
             const T* const from = tables_[k].first + numbers[k * batch_ + b] * n;
-            T* const to = place.base + b * place.row;
-            if (k == 0) std::memcpy(to, from, sizeof(T) * n);
-            else for (int u = 0; u < n; ++u) to[u] += from[u];
+            T* const to = first.now(first.x, phase_, b);
+            for (int u = 0; u < n; ++u) to[u] = k ? to[u] + from[u] : from[u];
         }
     }
     advance();
 }
 
 template <class T>
-T* Stepper<T>::state(int layer, int part, int b) const {
-    const States<T>& states = layers_.at(layer)->residuals.states.at(part);
-    const std::ptrdiff_t row = layers_[layer]->engine.padded(layers_[layer]->run->plan.state_widths[part]);
-    return states.first + phase_ * states.step + b * row;
-}
-
-template <class T>
 void Stepper<T>::read(int layer, int part, T* to) const {
-    const int n = layers_.at(layer)->engine.units(layers_[layer]->run->plan.state_widths.at(part));
-    for (int b = 0; b < batch_; ++b) std::memcpy(to + static_cast<std::ptrdiff_t>(b) * n, state(layer, part, b), sizeof(T) * n);
+    const Layer& of = *layers_.at(layer);
+    const int row = of.states.at(part), n = of.units(row);
+    for (int b = 0; b < batch_; ++b) std::copy_n(of.now(row, 1 - phase_, b), n, to + std::ptrdiff_t{b} * n);
 }
 
 template <class T>
 void Stepper<T>::write(int layer, int part, const T* from) {
-    const int n = layers_.at(layer)->engine.units(layers_[layer]->run->plan.state_widths.at(part));
-    for (int b = 0; b < batch_; ++b) std::memcpy(state(layer, part, b), from + static_cast<std::ptrdiff_t>(b) * n, sizeof(T) * n);
+    const Layer& of = *layers_.at(layer);
+    const int row = of.states.at(part), n = of.units(row);
+    for (int b = 0; b < batch_; ++b) std::copy_n(from + std::ptrdiff_t{b} * n, n, of.now(row, 1 - phase_, b));
 }
 
 template class Stepper<float>;

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from rondo.backends.base import Request, Weights
+from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
 from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import ABSENT, MASKED, Inputs, spec_for
 from rondo.cells import Cell, State
 
@@ -64,6 +65,20 @@ class CpuBackend:
         else:
             sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
         return sequence, State(**dict(zip(parts, ended, strict=True)))
+
+    def steps(
+        self,
+        cell: Cell,
+        weights: Sequence[Weights],
+        sizes: Sequence[Mapping[str, int]],
+        batch_size: int,
+        *,
+        zoneout: Mapping[str, float] | None = None,
+        readout: tuple[Tensor, Tensor | None] | None = None,
+        tables: Sequence[Tensor] = (),
+    ) -> Steps:
+        """See `StepBackend.steps`."""
+        return NativeSteps(cell, weights, sizes, batch_size, zoneout=zoneout, readout=readout, tables=tables)
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:
