@@ -40,7 +40,8 @@ struct TensorAccess {
     static const TensorAccess* of(nb::handle type) {
         if (!nb::hasattr(type, "__dlpack_c_exchange_api__")) return nullptr;
         const nb::object capsule = type.attr("__dlpack_c_exchange_api__");
-        const auto* found = static_cast<const TensorAccess*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+        const void* const held = PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api");
+        const auto* found = static_cast<const TensorAccess*>(held);
         if (!found) throw nb::python_error();
         return found->version.major == 1 ? found : nullptr;
     }

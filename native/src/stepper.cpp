@@ -11,11 +11,10 @@
 namespace rondo {
 namespace {
 
-constexpr std::size_t BYTES_EACH = 192 << 10;  // of weights a member reads, at least: fewer are read before it wakes
+constexpr std::size_t BYTES_EACH = 192 << 10;  // of weights for each member: fewer are read before another comes
 // From so many bytes on, matrices lie in huge pages: in small ones, spread over the machine's memory by chance, they
 // displace each other from a cache that has room for all.
 constexpr std::size_t HUGE_FROM = 256 << 10, HUGE_PAGE = 2 << 20;
-constexpr int ROWS_EACH = 8;                   // rows for each member, where rows are divided
 // A team that has not been called for so long may sleep, and takes longer to wake than most steps take.
 constexpr auto AWAKE = std::chrono::microseconds(200);
 
@@ -126,10 +125,14 @@ void Stepper<T>::add_table(const T* table, std::int64_t rows) {
 
 template <class T>
 void Stepper<T>::divide() {
-    by_rows_ = batch_ >= ROWS_EACH * threads_;
-    const std::size_t work = bytes_ * static_cast<std::size_t>(by_rows_ ? batch_ : 1);
-    members_ = static_cast<int>(std::clamp<std::size_t>(work / BYTES_EACH, 1, static_cast<std::size_t>(threads_)));
-    if (members_ == 1) by_rows_ = true;
+    // One or two rows take as long as the weights take to be read.
+    const std::size_t work = bytes_ * static_cast<std::size_t>(std::max(batch_ / 2, 1));
+    int most = 1;  // panels are divided in pairs
+    for (const auto& layer : layers_) {
+        for (int width = 0; width < WIDTHS; ++width) most = std::max(most, ceil_div(layer->engine.panels(width), 2));
+    }
+    most = std::min(most, threads_);
+    members_ = static_cast<int>(std::clamp<std::size_t>(work / BYTES_EACH, 1, static_cast<std::size_t>(most)));
     barrier_ = std::make_unique<Barrier>(members_);
 }
 
@@ -142,7 +145,7 @@ void Stepper<T>::finish(T* output) {
     for (const auto& layer : layers_) {
         auto& run = *layer->run;
         run.members = members_;
-        run.by_rows = by_rows_;
+        run.by_rows = false;
         run.allocate_work();
         layer->allocate_rows();
         if (below) layer->read_from(*below);
@@ -193,7 +196,7 @@ struct Stepper<T>::Recorder {
     std::vector<Segment>& segments() { return stepper.segments_[phase]; }
     void begin_segment() { segments().emplace_back(stepper.members_); }
     void meet() {
-        if (!stepper.by_rows_) begin_segment();
+        if (stepper.members_ > 1) begin_segment();
     }
     void act(const Member& member, typename Action::Kind kind, const void* of) {
         segments().back()[member.id].push_back({kind, of});
@@ -206,7 +209,7 @@ struct Stepper<T>::Recorder {
             waits = waits || (!run.plan.stages.empty() && product.width != run.plan.stages[0].width);
             for (Member& member : layer.members) {
                 const Share mine = member.panels_of(product.width);
-                products(member, product, member.at(phase), member.first_row, member.last_row - member.first_row, mine.first, mine.last);
+                products(member, product, member.at(phase), 0, run.R, mine.first, mine.last);
             }
         }
         // A product that reads slots needs those of all members.
@@ -216,7 +219,8 @@ struct Stepper<T>::Recorder {
         if (waits) meet();
     }
 
-    void products(Member& member, const Product_& product, const Bound<T>* operands, int row, int rows, int panel, int last) {
+    void products(Member& member, const Product_& product, const Bound<T>* operands, int row, int rows, int panel,
+                  int last) {
         if (panel >= last) return;
         const int begin = panel / product.per_call, end = ceil_div(last, product.per_call);
         for (int i = begin; i < end; ++i) {
@@ -247,8 +251,8 @@ struct Stepper<T>::Recorder {
         return found->second;
     }
 
-    void tile(Member& member, const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
-              int panel, int panels) {
+    void tile(Member& member, const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row,
+              int rows, int panel, int panels) {
         if (code.empty() || rows < 1) return;
         act(member, Action::Kind::tile,
             &stepper.tiles_.emplace_back(member.tile_of(code, operands, width, row, rows, panel, panels)));
@@ -265,8 +269,8 @@ struct Stepper<T>::Recorder {
             for (int i = 0; i < tiles; ++i) {
                 const int panel = mine.first + (phase ? tiles - 1 - i : i) * run.tile_panels;
                 const int panels = std::min(run.tile_panels, mine.last - panel);
-                for (int row = member.first_row; row < member.last_row; row += run.tile_rows) {
-                    const int rows = std::min(run.tile_rows, member.last_row - row);
+                for (int row = 0; row < run.R; row += run.tile_rows) {
+                    const int rows = std::min(run.tile_rows, run.R - row);
                     for (const Product_& product : layer.engine.stage_products_[index]) {
                         products(member, product, operands, row, rows, panel, panel + panels);
                     }
@@ -288,30 +292,28 @@ struct Stepper<T>::Recorder {
     const Bound<T>* with_partial_sums(Member& member, const Stage& stage, const Bound<T>* operands) {
         auto& own = stepper.bounds_.emplace_back(operands, operands + member.run.plan.operands.size());
         for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
-            T* const part = partial_sums(member.run, stepper.by_rows_ ? 0 : member.id, i);
+            T* const part = partial_sums(member.run, member.id, i);
             own[stage.reductions[i].first] = {part, PANEL, 0, PANEL, 0};
             act(member, Action::Kind::clear,
-                &stepper.sums_.emplace_back(Sum{nullptr, 0, part, 1, 0, member.first_row, member.last_row, T(0)}));
+                &stepper.sums_.emplace_back(Sum{nullptr, 0, part, 1, 0, 0, member.run.R, T(0)}));
         }
         return own.data();
     }
 
     void finish_rows(const Layer& layer, Member& member, const Stage& stage) {
         const Run& run = *layer.run;
-        const Share share(run.R, stepper.by_rows_ ? 0 : member.id, stepper.by_rows_ ? 1 : member.count);
-        const int first = stepper.by_rows_ ? member.first_row : share.first;
-        const int last = stepper.by_rows_ ? member.last_row : share.last;
-        if (first >= last) return;
+        const Share mine(run.R, member.id, member.count);
+        if (mine.first >= mine.last) return;
         for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
             const auto [number, mean] = stage.reductions[i];
             const Bound<T>& place = member.at(phase)[number];
             const T scale = mean ? T(1) / static_cast<T>(layer.engine.units(stage.width)) : T(1);
             act(member, Action::Kind::sum,
                 &stepper.sums_.emplace_back(Sum{place.base, place.row, partial_sums(run, 0, i),
-                                                stepper.by_rows_ ? 1 : member.count, run.R, first, last, scale}));
+                                                member.count, run.R, mine.first, mine.last, scale}));
         }
-        for (int row = first; row < last; row += run.tile_rows) {
-            tile(member, stage.row_code, member.at(phase), 0, row, std::min(run.tile_rows, last - row), 0, 1);
+        for (int row = mine.first; row < mine.last; row += run.tile_rows) {
+            tile(member, stage.row_code, member.at(phase), 0, row, std::min(run.tile_rows, mine.last - row), 0, 1);
         }
     }
 };
@@ -338,7 +340,9 @@ void Stepper<T>::make(const std::vector<Action>& actions) const {
                 const auto* sum = static_cast<const Sum*>(action.of);
                 for (int r = sum->first; r < sum->last; ++r) {
                     T total = 0;
-                    for (int m = 0; m < sum->members; ++m) total += sum_of_lanes(sum->parts + (m * sum->rows + r) * PANEL);
+                    for (int m = 0; m < sum->members; ++m) {
+                        total += sum_of_lanes(sum->parts + (m * sum->rows + r) * PANEL);
+                    }
                     std::fill_n(sum->place + r * sum->row, PANEL, total * sum->scale);
                 }
                 break;

@@ -59,7 +59,6 @@ private:
 
     const int batch_, threads_;
     int members_ = 1;
-    bool by_rows_ = true;
     int phase_ = 0;  // states alternate between two entries: which of them is the present one
     std::size_t bytes_ = 0;
     std::vector<std::unique_ptr<Layer>> layers_;
