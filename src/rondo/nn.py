@@ -3,18 +3,20 @@
 Each is a subclass of torch's class, so that its parameters, its checks and its checkpoints are torch's to
 the letter; what runs it is chosen as for every layer of Rondo's. Set ``module.backend`` to ``"reference"``
 or another name to choose it yourself, and read ``module.explain()``.
+
+torch.compile breaks its graph at whatever is a ``torch.nn.RNN``, ``LSTM`` or ``GRU``, and so at these, unless
+``torch._dynamo.config.allow_rnn`` is set; at a `rondo.Recurrent` it never does.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rondo.backends import Choice, Request, choose
+from rondo.backends import BACKENDS, Backend, Choice, Request, choose
 from rondo.backends.base import Weights
 from rondo.cells import Cell, State, get_cell
 from rondo.layers.stack import unroll_stack
@@ -30,16 +32,47 @@ class _Layers:
 
     def explain(self: Any) -> str:
         """Which backend runs, and why not another."""
-        return f"rondo.nn.{self!r}\n{_choose(self).explain()}"
+        return f"rondo.nn.{self!r}\n{self._choose().explain()}"
 
     def forward(self: Any, input: Any, hx: Any = None) -> Any:
         """As torch's: ``input`` padded, unbatched or packed, ``hx`` the state at the beginning."""
-        choice = _choose(self, lengths=isinstance(input, PackedSequence))
-        if choice.backend.name == "vendor":
+        backend = self._runs_on(self.backend, isinstance(input, PackedSequence))
+        if backend == "vendor":
             return super().forward(input, hx)  # type: ignore[misc]  # torch's class, next in line
         if isinstance(input, PackedSequence):
-            return _run_packed(self, choice, input, hx)
-        return _run_padded(self, choice, input, hx)
+            return _run_packed(self, BACKENDS[backend], input, hx)
+        return _run_padded(self, BACKENDS[backend], input, hx)
+
+    def _runs_on(self: Any, backend: str, lengths: bool) -> str:
+        """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
+        return self._choose(lengths=lengths).backend.name
+
+    # As torch.compiler.assume_constant_result, which takes seconds to import.
+    _runs_on._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+    def _choose(self: Any, *, lengths: bool = False) -> Choice:
+        weight = self.weight_hh_l0
+        known: dict[Any, Choice] = self.__dict__.setdefault("_rondo_choices", {})
+        key = (self.backend, lengths, weight.dtype, weight.device)
+        if key not in known:
+            sizes = {"input": self.input_size, "hidden": self.hidden_size}
+            if self.proj_size:
+                sizes["projection"] = self.proj_size
+            request = Request(
+                cell=_cell(self),
+                sizes=sizes,
+                bias=self.bias,
+                dtype=weight.dtype,
+                device=weight.device,
+                lengths=lengths,
+            )
+            known[key] = choose(request, self.backend)
+        return known[key]
+
+    def __getstate__(self: Any) -> dict[str, Any]:
+        """Without what was chosen on this machine: another one may have another choice."""
+        state: Any = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_rondo_choices"}
 
 
 class RNN(_Layers, torch.nn.RNN):
@@ -54,40 +87,20 @@ class GRU(_Layers, torch.nn.GRU):
     """Stands in for ``torch.nn.GRU``."""
 
 
+_CELLS = {
+    ("LSTM", False): get_cell("lstm"),
+    ("LSTM", True): get_cell("lstm_projected"),
+    ("GRU", False): get_cell("gru"),
+    ("RNN_TANH", False): get_cell("rnn", nonlinearity="tanh"),
+    ("RNN_RELU", False): get_cell("rnn", nonlinearity="relu"),
+}
+
+
 def _cell(module: Any) -> Cell:
-    return _cell_of_mode(module.mode, module.proj_size > 0)
+    return _CELLS[module.mode, module.proj_size > 0]
 
 
-@cache
-def _cell_of_mode(mode: str, projected: bool) -> Cell:
-    if mode == "LSTM":
-        return get_cell("lstm_projected" if projected else "lstm")
-    if mode == "GRU":
-        return get_cell("gru")
-    return get_cell("rnn", nonlinearity={"RNN_TANH": "tanh", "RNN_RELU": "relu"}[mode])
-
-
-def _choose(module: Any, *, lengths: bool = False) -> Choice:
-    weight = module.weight_hh_l0
-    key = (module.backend, lengths, weight.dtype, weight.device)
-    known: dict[Any, Choice] = module.__dict__.setdefault("_rondo_choices", {})
-    if key not in known:
-        sizes = {"input": module.input_size, "hidden": module.hidden_size}
-        if module.proj_size:
-            sizes["projection"] = module.proj_size
-        request = Request(
-            cell=_cell(module),
-            sizes=sizes,
-            bias=module.bias,
-            dtype=weight.dtype,
-            device=weight.device,
-            lengths=lengths,
-        )
-        known[key] = choose(request, module.backend)
-    return known[key]
-
-
-def _run_packed(module: Any, choice: Choice, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+def _run_packed(module: Any, backend: Backend, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
     """Unpacked in the order in which it was packed, longest first; packed again the same way."""
     data, sizes, order, back = packed
     B = int(sizes[0])
@@ -97,12 +110,12 @@ def _run_packed(module: Any, choice: Choice, packed: PackedSequence, hx: Any) ->
         hx = module.permute_hidden(hx, order)
     module.check_forward_args(data, hx, sizes)
     x, lengths = torch._VF._pad_packed_sequence(data, sizes, True, 0.0, len(sizes))
-    sequence, hidden = _run(module, choice, x, hx, lengths)
+    sequence, hidden = _run(module, backend, x, hx, lengths)
     output, _ = torch._VF._pack_padded_sequence(sequence, lengths, True)
     return PackedSequence(output, sizes, order, back), module.permute_hidden(hidden, back)
 
 
-def _run_padded(module: Any, choice: Choice, x: Tensor, hx: Any) -> tuple[Tensor, Any]:
+def _run_padded(module: Any, backend: Backend, x: Tensor, hx: Any) -> tuple[Tensor, Any]:
     if x.dim() not in (2, 3):
         raise ValueError(f"{type(module).__name__}: Expected input to be 2D or 3D, got {x.dim()}D instead")
     single = x.dim() == 2
@@ -120,7 +133,7 @@ def _run_padded(module: Any, choice: Choice, x: Tensor, hx: Any) -> tuple[Tensor
     module.check_forward_args(x, hx, None)
     if x.shape[1 - batch_dim] == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    sequence, hidden = _run(module, choice, x if module.batch_first else x.transpose(0, 1), hx, None)
+    sequence, hidden = _run(module, backend, x if module.batch_first else x.transpose(0, 1), hx, None)
     sequence = sequence if module.batch_first else sequence.transpose(0, 1)
     if single:
         sequence = sequence.squeeze(batch_dim)
@@ -134,7 +147,7 @@ def _zeros(module: Any, B: int, like: Tensor) -> Any:
     return (h, like.new_zeros(places, B, module.hidden_size)) if module.mode == "LSTM" else h
 
 
-def _run(module: Any, choice: Choice, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
+def _run(module: Any, backend: Backend, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
     """Between torch's form of the state, stacked over layers and directions, and named parts by layer."""
     cell = _cell(module)
     directions = 2 if module.bidirectional else 1
@@ -146,7 +159,7 @@ def _run(module: Any, choice: Choice, x: Tensor, hx: Any, lengths: Tensor | None
     states = [State(**dict(zip(cell.state_parts, row, strict=True))) for row in rows]
     places = [range(i, i + directions) for i in range(0, len(states), directions)]
     sequence, after = unroll_stack(
-        choice.backend,
+        backend,
         cell,
         [[_weights(module, layer, d) for d in range(directions)] for layer in range(module.num_layers)],
         x,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rondo.backends import Choice, Request, StepBackend, Steps, choose
+from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose
 from rondo.backends.base import Weights
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import UsageError
@@ -169,11 +169,11 @@ class Recurrent(nn.Module):
         B, T, _ = x.shape
         checked = checked_lengths(lengths, B, T)
         resets = checked_reset(reset, B, T, x.device)
-        choice = self._choose(lengths=checked is not None, reset=resets is not None)
+        backend = BACKENDS[self._runs_on(self.backend, self.training, checked is not None, resets is not None)]
         x = dropped(x, self.input_dropout if self.training else 0.0, locked=self.locked_dropout)
         special = resets is not None or self.zoneout or (self.recurrent_dropout and self.training)
         sequence, after = unroll_stack(
-            choice.backend,
+            backend,
             self.cell,
             [[self._weights(layer, d) for d in range(self.directions)] for layer in range(self.layers)],
             x,
@@ -313,6 +313,13 @@ class Recurrent(nn.Module):
         if self.zoneout:
             zoneout = zoneout_masks(self._widths, self.zoneout, x, training=self.training)
         return Extras(initial, masks, zoneout)
+
+    def _runs_on(self, backend: str, training: bool, lengths: bool, reset: bool) -> str:
+        """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
+        return self._choose(lengths=lengths, reset=reset).backend.name
+
+    # As torch.compiler.assume_constant_result, which takes seconds to import.
+    _runs_on._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _choose(self, *, lengths: bool, reset: bool, training: bool | None = None) -> Choice:
         like = self._parameter(self._stored[0].name, 0, 0)

@@ -10,8 +10,9 @@ from torch import Tensor
 from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
 from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
 from rondo.backends.cpu.steps import NativeSteps
-from rondo.backends.cpu.unroll import ABSENT, MASKED, Inputs, spec_for
+from rondo.backends.cpu.unroll import Inputs
 from rondo.cells import Cell, State
 
 DTYPES = (torch.float32, torch.float64)
@@ -64,7 +65,8 @@ class CpuBackend:
             sequence, *ended = eager.unroll(spec, inputs, reverse=reverse, training=training)
         else:
             sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
-        return sequence, State(**dict(zip(parts, ended, strict=True)))
+        by_name = dict(zip(parts, ended, strict=True))
+        return sequence, State(**{part: by_name[part] for part in cell.state_parts})
 
     def steps(
         self,

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rondo.backends.cpu.unroll import Inputs, Spec, run_backward, run_forward
+from rondo.backends.cpu.spec import Spec
+from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rondo.backends.cpu.unroll import Inputs, Spec, padded, room_for, run_backward, run_forward, spec_for
+from rondo.backends.cpu.spec import Spec, padded, room_for, spec_for
+from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
 from rondo.backends.cpu.zoneout import MASK
 from rondo.backends.reference import ReferenceBackend
 from rondo.cells import Cell, State
@@ -186,35 +187,39 @@ def _by_argument(
 
 
 def _backward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    grads, has_grad = inputs[11:13]
+    grads, has_grad, needs_x = inputs[11:14]
     _Saved.put(ctx, inputs, grads)
-    ctx.has_grad = has_grad
+    ctx.has_grad, ctx.needs_x = has_grad, needs_x
 
 
 def _backward_derivative(ctx: Any, seconds: Sequence[Tensor | None]) -> tuple[Any, ...]:
     """The derivative of the first derivative, by way of the reference's."""
     inputs, grads = _Saved.get(ctx)
-    leaves = [inputs.x, *inputs.weights, *inputs.given, *inputs.fresh]
     higher = torch.is_grad_enabled()
     with torch.enable_grad():
-        own = [leaf if leaf.requires_grad else leaf.detach().requires_grad_() for leaf in leaves]
-        arriving = [grad if grad.requires_grad else grad.detach().requires_grad_() for grad in grads]
-        outputs = _reference(ctx, inputs, own)
+        # Behind new names, so that what the arriving gradients depend on is not counted twice.
+        leaves = [_renamed(leaf) for leaf in (inputs.x, *inputs.weights, *inputs.given, *inputs.fresh)]
+        arriving = [_renamed(grad) for grad in grads]
+        outputs = _reference(ctx, inputs, leaves)
         spread = _spread(arriving, ctx.has_grad)
         pairs = [(out, grad) for out, grad in zip(outputs, spread, strict=True) if grad is not None]
         firsts = torch.autograd.grad(
-            [out for out, _ in pairs], own, [grad for _, grad in pairs], create_graph=True, allow_unused=True
+            [out for out, _ in pairs], leaves, [grad for _, grad in pairs], create_graph=True, allow_unused=True
         )
-        again = [(one, two) for one, two in zip(firsts, seconds, strict=True) if one is not None and two is not None]
-        again = [(one, two) for one, two in again if one.requires_grad]
-        found: Sequence[Tensor | None] = [None] * (len(own) + len(arriving))
+        asked = list(zip(firsts, seconds, strict=True))[0 if ctx.needs_x else 1 :]
+        again = [(one, two) for one, two in asked if one is not None and two is not None and one.requires_grad]
+        found: Sequence[Tensor | None] = [None] * (len(leaves) + len(arriving))
         if again:
             found = torch.autograd.grad(
-                [one for one, _ in again], [*own, *arriving], [two for _, two in again],
+                [one for one, _ in again], [*leaves, *arriving], [two for _, two in again],
                 create_graph=higher, allow_unused=True,
             )  # fmt: skip
-    by_argument = _by_argument(ctx, inputs, found[: len(own)], apart=True, more=0)
-    return (*by_argument, list(found[len(own) :]), None, None, None, None)
+    by_argument = _by_argument(ctx, inputs, found[: len(leaves)], apart=True, more=0)
+    return (*by_argument, list(found[len(leaves) :]), None, None, None, None)
+
+
+def _renamed(tensor: Tensor) -> Tensor:
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
 def _reference(ctx: Any, inputs: Inputs, leaves: Sequence[Tensor]) -> list[Tensor]:

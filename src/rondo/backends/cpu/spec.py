@@ -1,0 +1,182 @@
+"""What is run, apart from its tensors: the cell with its options, and for given sizes the plans ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rondo.backends.cpu.lower import Plans, plans_for
+from rondo.backends.cpu.native import engine_for
+from rondo.backends.cpu.plan import Plan
+from rondo.backends.cpu.zoneout import MASK
+from rondo.cells import Cell
+from rondo.ir.graph import WIDTHS, Parameter
+
+ABSENT, MASKED = -1.0, -2.0
+"""What stands for a part of the state in a list of zoneout rates: none, or a mask says so."""
+
+PANEL = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """What is run: everything but tensors and sizes. `spec_for` makes one for each."""
+
+    cell: Cell
+    bias: bool
+    dropout: bool
+    zoneout: tuple[float, ...]
+    """By part of the state: the rate, ABSENT or MASKED."""
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The output first."""
+        return "h", *(part for part in self.cell.state_parts if part != "h")
+
+    @cached_property
+    def stored(self) -> tuple[Parameter, ...]:
+        """What the weights are, in their order."""
+        return tuple(p for p in self.cell.parameters if self.bias or p.kind != "bias")
+
+    @cached_property
+    def masks(self) -> tuple[str, ...]:
+        """Names of the masks, in their order."""
+        masked = (MASK + part for part, rate in zip(self.parts, self.zoneout, strict=True) if rate == MASKED)
+        return (*(["recurrent"] if self.dropout else []), *masked)
+
+    def plans(self, *, training: bool, restarts: bool, dy: bool = True, dx: bool = True) -> Plans:
+        """See `plans_for`."""
+        rates = zip(self.parts, self.zoneout, strict=True)
+        return plans_for(
+            self.cell,
+            bias=self.bias,
+            recurrent_dropout=self.dropout,
+            zoneout=tuple((part, None if rate == MASKED else rate) for part, rate in rates if rate != ABSENT),
+            training=training,
+            dy=dy,
+            dx=dx,
+            restarts=restarts,
+        )
+
+    @cached_property
+    def _widths(self) -> tuple[tuple[int, int, int], ...]:
+        """For each width where its number is read: 1 none, 2 x, 3 a state, 4 rows of a weight; which; divided by."""
+        found = {self.cell.state_widths[part]: (3, i, 1) for i, part in enumerate(self.parts)}
+        found |= {p.rows: (4, i, len(p.blocks)) for i, p in enumerate(self.stored)}
+        found |= {"one": (1, 0, 1), "input": (2, 0, 1)}
+        return tuple(found.get(width, (0, 0, 1)) for width in WIDTHS)
+
+    def sizes(self, x: Tensor, weights: Sequence[Tensor], given: Sequence[Tensor]) -> tuple[int, ...]:
+        """The numbers behind the symbolic widths, in the order of `WIDTHS`."""
+        sizes = []
+        for kind, index, divisor in self._widths:
+            if kind == 4:
+                sizes.append(weights[index].shape[0] // divisor)
+            elif kind == 3:
+                sizes.append(given[index].shape[1])
+            else:
+                sizes.append(x.shape[2] if kind == 2 else kind)
+        return tuple(sizes)
+
+
+@lru_cache(maxsize=4096)
+def spec_for(key: str, bias: bool, dropout: bool, zoneout: tuple[float, ...]) -> Spec:
+    """The spec of a cell by its key, always the same object."""
+    return Spec(Cell.of_key(key), bias, dropout, zoneout)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A plan with its engine, and how tensors are handed to it."""
+
+    native: Any
+    parameters: tuple[int, ...]
+    """For each parameter of the plan which weight it is, or -1."""
+    masks: tuple[int, ...]
+    widths: tuple[int, ...]
+    """Units of each part of the state."""
+    all_steps: list[bool]
+    """By part: whether the states of all steps are kept, or the last alone."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a run for training keeps, besides the states that are its outputs; see `Engine::place`."""
+
+    each: int
+    """Elements for each row and step."""
+    states: int
+    """Elements for each row and entry of those states of which all steps are kept."""
+    ends: int
+    """Elements for each row of the others."""
+
+    def elements(self, B: Any, T: Any, lengths: bool, reset: bool) -> Any:
+        """Enough for any lengths and resets: sizes of tensors must not depend on what stands in tensors.
+
+        Pieces of sequences are laid into rows; two rows hold more than one row's length, so rows times steps
+        are at most twice the steps of all sequences and a row.
+        """
+        if reset:
+            steps = 2 * B * T + T
+            return steps * (self.each + 2 * (self.states + self.ends))
+        return B * T * self.each + B * (T + 1) * self.states + 2 * B * self.ends
+
+
+@lru_cache(maxsize=4096)
+def forward_step(
+    spec: Spec, sizes: tuple[int, ...], dtype: torch.dtype, training: bool, restarts: bool, threads: int, isa: str
+) -> Step:
+    """The step of a forward run. ``threads`` and ``isa`` are those in force, and part of what is cached by."""
+    plans = spec.plans(training=training, restarts=restarts)
+    return _step(spec, plans.forward, sizes, dtype, _all_steps(spec, plans))
+
+
+@lru_cache(maxsize=4096)
+def backward_step(
+    spec: Spec, sizes: tuple[int, ...], dtype: torch.dtype, restarts: bool, dy: bool, dx: bool, threads: int, isa: str
+) -> Step:
+    """The step of a backward run."""
+    plans = spec.plans(training=True, restarts=restarts, dy=dy, dx=dx)
+    if plans.backward is None:
+        raise RuntimeError("plans for training have no backward plan")
+    return _step(spec, plans.backward, sizes, dtype, _all_steps(spec, plans))
+
+
+@lru_cache(maxsize=4096)
+def room_for(spec: Spec, sizes: tuple[int, ...], restarts: bool) -> Room:
+    """What a forward run for training with these sizes keeps."""
+    plans = spec.plans(training=True, restarts=restarts)
+    units = dict(zip(WIDTHS, sizes, strict=True))
+    each = sum(padded(units[width]) * slots for width, slots in plans.forward.kept.items())
+    kept = _all_steps(spec, plans)
+    widths = [padded(units[width]) for width in plans.forward.parts.values()]
+    apart = range(0 if restarts else 1, len(widths))  # the states of h are the outputs, if nothing restarts
+    return Room(each, sum(widths[i] for i in apart if kept[i]), sum(widths[i] for i in apart if not kept[i]))
+
+
+def padded(units: Any) -> Any:
+    """A row of a row buffer."""
+    return (units + PANEL - 1) // PANEL * PANEL
+
+
+def _step(spec: Spec, plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype, all_steps: list[bool]) -> Step:
+    encoded, native = engine_for(plan, sizes, dtype)
+    place = {parameter.name: i for i, parameter in enumerate(spec.stored)}
+    units = dict(zip(WIDTHS, sizes, strict=True))
+    return Step(
+        native,
+        tuple(place.get(name, -1) for name in encoded.parameters),
+        tuple(spec.masks.index(name) for name in encoded.masks),
+        tuple(units[width] for width in plan.parts.values()),
+        all_steps,
+    )
+
+
+def _all_steps(spec: Spec, plans: Plans) -> list[bool]:
+    read = {row.name for row in plans.backward.rows if row.role == "state"} if plans.backward else set()
+    return [part == "h" or part in read for part in spec.parts]
