@@ -56,9 +56,7 @@ class TokenStepper:
             return
         layers, place = split_state(state)
         if layers is None or place is None:
-            raise UsageError(
-                f"a state is a StackState, as .state and calls of the model give it; not {state!r:.80}"
-            )
+            raise UsageError(f"a state is a StackState, as .state and calls of the model give it; not {state!r:.80}")
         self._steps.state = layers
         self._places.set(place)
 
