@@ -120,10 +120,15 @@ void bind_stepper(nb::module_& module, const std::string& suffix) {
                  self.add(engine, pointers);
              },
              nb::keep_alive<1, 2>())
-        .def("add_table", [](S& self, std::uintptr_t table, std::int64_t rows) {
-            self.add_table(reinterpret_cast<const T*>(table), rows);
-        })
-        .def("finish", [](S& self, std::uintptr_t output) { self.finish(reinterpret_cast<T*>(output)); })
+        // `owner` is what the address is of: it is kept.
+        .def("add_table",
+             [](S& self, std::uintptr_t table, std::int64_t rows, nb::handle) {
+                 self.add_table(reinterpret_cast<const T*>(table), rows);
+             },
+             nb::arg("table"), nb::arg("rows"), nb::arg("owner"), nb::keep_alive<1, 4>())
+        .def("finish",
+             [](S& self, std::uintptr_t output, nb::handle) { self.finish(reinterpret_cast<T*>(output)); },
+             nb::arg("output"), nb::arg("owner"), nb::keep_alive<1, 3>())
         .def("step", [](S& self, std::uintptr_t x) { step(self, x, false); })
         .def("step_rows", [](S& self, std::uintptr_t numbers) { step(self, numbers, true); })
         .def("read", [](const S& self, int layer, int part, std::uintptr_t to) {

@@ -57,12 +57,11 @@ class NativeSteps:
             dense = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
             self._add(_dense(bias is not None), {"input": width, "hidden": len(weight)}, dense)
             width = len(weight)
-        self._tables = [table.detach() for table in tables]
-        for table in self._tables:
-            self._native.add_table(table.data_ptr(), len(table))
+        for table in tables:
+            self._native.add_table(table.data_ptr(), len(table), table)
         with torch.inference_mode(False):
             self.output = torch.zeros(batch_size, width, dtype=like.dtype)
-        self._native.finish(self.output.data_ptr())
+        self._native.finish(self.output.data_ptr(), self.output)
         self.step = self._native.step
         self.step_rows = self._native.step_rows
 
