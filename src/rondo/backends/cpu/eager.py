@@ -1,17 +1,18 @@
-"""The short way: plain tensors in eager mode, without the cost of an operator's dispatch.
+"""The way of eager mode and of `torch.func`, without the cost of an operator's dispatch.
 
-What it computes is what the operators of `rondo.backends.cpu.operators` compute; they serve tracing,
-transforms and higher derivatives.
+The operators of `rondo.backends.cpu.operators` compute the same, for what traces programs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
 
@@ -19,64 +20,119 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def takes(inputs: Inputs) -> bool:
-    """Whether no one but eager mode itself wants to see what happens."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
-    if torch._C._len_torch_dispatch_stack():
+    """Whether no tracer wants to see what happens."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return False
     return type(inputs.x) in _PLAIN and all(type(weight) in _PLAIN for weight in inputs.weights)
 
 
-def unroll(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> list[Tensor]:
+def unroll(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> Sequence[Tensor]:
     """The outputs and the parts of the state at the end."""
-    if not training:
+    if not training and not torch._C._are_functorch_transforms_active():
         return run_forward(spec, inputs, reverse=reverse, training=False)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
-    counts = (1, len(weights), len(given), len(fresh), len(masks))
-    run = _Run(spec, counts, lengths, reset, reverse)
-    made: list[Tensor] = _Unroll.apply(run, x, *weights, *given, *fresh, *masks)
-    return made
+    run = _Run(spec, reverse, (1, len(weights), len(given), len(fresh), len(masks)))
+    made: Sequence[Tensor] = _Unroll.apply(run, lengths, reset, x, *weights, *given, *fresh, *masks)
+    return made[:-1]
 
 
-class _Run:
-    """A run without the tensors that autograd watches."""
+class _Run(NamedTuple):
+    """What is run, and how its tensors stand in one list."""
 
-    __slots__ = ("counts", "lengths", "reset", "reverse", "spec")
+    spec: Spec
+    reverse: bool
+    counts: tuple[int, ...]
 
-    def __init__(
-        self, spec: Spec, counts: tuple[int, ...], lengths: Tensor | None, reset: Tensor | None, reverse: bool
-    ) -> None:
-        self.spec, self.counts, self.lengths, self.reset, self.reverse = spec, counts, lengths, reset, reverse
-
-    def inputs(self, tensors: Any) -> Inputs:
-        x, weights, given, fresh, masks = (list(islice(tensors, count)) for count in self.counts)
-        return Inputs(x[0], weights, given, fresh, masks, self.lengths, self.reset)
+    def inputs(self, lengths: Tensor | None, reset: Tensor | None, tensors: Sequence[Tensor]) -> Inputs:
+        one_by_one = iter(tensors)
+        x, weights, given, fresh, masks = (list(islice(one_by_one, count)) for count in self.counts)
+        return Inputs(x[0], weights, given, fresh, masks, lengths, reset)
 
 
 class _Unroll(torch.autograd.Function):
+    """Outputs, parts of the state at the end, and residuals."""
+
     @staticmethod
-    def forward(ctx: Any, run: _Run, *tensors: Tensor) -> tuple[Tensor, ...]:
-        *outputs, rest = run_forward(run.spec, run.inputs(iter(tensors)), reverse=run.reverse, training=True)
-        ctx.run = run
-        ctx.save_for_backward(*tensors, outputs[0], rest)
+    def forward(run: _Run, lengths: Tensor | None, reset: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(run_forward(run.spec, run.inputs(lengths, reset, tensors), reverse=run.reverse, training=True))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.run = inputs[0]
+        ctx.mark_non_differentiable(output[-1])
+        ctx.save_for_backward(*inputs[1:], output[0], output[-1])
         ctx.set_materialize_grads(False)
-        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         run: _Run = ctx.run
-        tensors = iter(ctx.saved_tensors)
-        inputs = run.inputs(tensors)
-        sequence, rest = tensors
-        needs_x = ctx.needs_input_grad[1]
-        if torch.is_grad_enabled():
-            found = torch.ops.rondo.unroll_backward(
-                run.spec.cell.key(), *inputs, run.spec.zoneout, run.spec.dropout, run.reverse,
-                [grad for grad in grads if grad is not None], [grad is not None for grad in grads],
-                needs_x, sequence, rest,
-            )  # fmt: skip
+        lengths, reset, *tensors, sequence, rest = ctx.saved_tensors
+        arrived, needs_x = grads[:-1], ctx.needs_input_grad[3]
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            found = _Derivative.apply(run, needs_x, lengths, reset, sequence, rest, *tensors, *arrived)
         else:
             found = run_backward(
-                run.spec, inputs, grads, reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest
-            )
-        return None, found[0] if needs_x else None, *found[1:], *(None for _ in inputs.masks)
+                run.spec, run.inputs(lengths, reset, tensors), arrived,
+                reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest,
+            )  # fmt: skip
+        return None, None, None, found[0] if needs_x else None, *found[1:], *([None] * run.counts[-1])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        return _one_by_one(_Unroll, info.batch_size, in_dims, args)
+
+
+class _Derivative(torch.autograd.Function):
+    """Gradients of x, the weights, the given state and the fresh one."""
+
+    @staticmethod
+    def forward(
+        run: _Run,
+        needs_x: bool,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        sequence: Tensor,
+        rest: Tensor,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        many = sum(run.counts)
+        inputs = run.inputs(lengths, reset, tensors[:many])
+        found = run_backward(
+            run.spec, inputs, tensors[many:], reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest
+        )
+        return tuple(found)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.run, ctx.needs_x, lengths, reset, _, _, *tensors = inputs
+        ctx.save_for_backward(lengths, reset, *tensors)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, *seconds: Tensor | None) -> tuple[Tensor | None, ...]:
+        run: _Run = ctx.run
+        lengths, reset, *tensors = ctx.saved_tensors
+        many = sum(run.counts)
+        inputs = run.inputs(lengths, reset, tensors[:many])
+        leaves, arriving = second_derivative(
+            run.spec, inputs, tensors[many:], seconds, reverse=run.reverse, needs_x=ctx.needs_x
+        )
+        return *([None] * 6), *leaves, *([None] * run.counts[-1]), *arriving
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        return _one_by_one(_Derivative, info.batch_size, in_dims, args)
+
+
+def _one_by_one(
+    function: type[torch.autograd.Function], examples: int, in_dims: tuple[Any, ...], args: tuple[Any, ...]
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """For each of the examples, which may differ in every tensor."""
+    # in_dims of a tuple that is an argument are a tuple; only tensors have a dimension.
+    dims = [dim if isinstance(arg, Tensor) else None for arg, dim in zip(args, in_dims, strict=True)]
+    runs = [
+        function.apply(*(arg if dim is None else arg.select(dim, i) for arg, dim in zip(args, dims, strict=True)))
+        for i in range(examples)
+    ]
+    stacked = tuple(torch.stack(values) for values in zip(*runs, strict=True))
+    return stacked, (0,) * len(stacked)

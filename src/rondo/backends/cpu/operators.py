@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec, padded, room_for, spec_for
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
-from rondo.backends.cpu.zoneout import MASK
-from rondo.backends.reference import ReferenceBackend
-from rondo.cells import Cell, State
+from rondo.cells import Cell
 
 _RUN = (
     "str cell, Tensor x, Tensor[] weights, Tensor[] given, Tensor[] fresh, Tensor[] masks, "
@@ -193,57 +192,13 @@ def _backward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -
 
 
 def _backward_derivative(ctx: Any, seconds: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    """The derivative of the first derivative, by way of the reference's."""
     inputs, grads = _Saved.get(ctx)
-    higher = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Behind new names, so that what the arriving gradients depend on is not counted twice.
-        leaves = [_renamed(leaf) for leaf in (inputs.x, *inputs.weights, *inputs.given, *inputs.fresh)]
-        arriving = [_renamed(grad) for grad in grads]
-        outputs = _reference(ctx, inputs, leaves)
-        spread = _spread(arriving, ctx.has_grad)
-        pairs = [(out, grad) for out, grad in zip(outputs, spread, strict=True) if grad is not None]
-        firsts = torch.autograd.grad(
-            [out for out, _ in pairs], leaves, [grad for _, grad in pairs], create_graph=True, allow_unused=True
-        )
-        asked = list(zip(firsts, seconds, strict=True))[0 if ctx.needs_x else 1 :]
-        again = [(one, two) for one, two in asked if one is not None and two is not None and one.requires_grad]
-        found: Sequence[Tensor | None] = [None] * (len(leaves) + len(arriving))
-        if again:
-            found = torch.autograd.grad(
-                [one for one, _ in again], [*leaves, *arriving], [two for _, two in again],
-                create_graph=higher, allow_unused=True,
-            )  # fmt: skip
-    by_argument = _by_argument(ctx, inputs, found[: len(leaves)], apart=True, more=0)
-    return (*by_argument, list(found[len(leaves) :]), None, None, None, None)
-
-
-def _renamed(tensor: Tensor) -> Tensor:
-    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
-
-
-def _reference(ctx: Any, inputs: Inputs, leaves: Sequence[Tensor]) -> list[Tensor]:
-    """The same run by the definition, as a function of ``leaves``."""
     cell, zoneout, dropout, reverse = ctx.words
     spec = _spec(cell, inputs.weights, zoneout, dropout)
-    rest = iter(leaves[1:])
-    weights, given, fresh = (list(islice(rest, count)) for count in ctx.counts[1:4])
-    masks = dict(zip(spec.masks, inputs.masks, strict=True))
-    kept = {part: rate for part, rate in zip(spec.parts, zoneout, strict=True) if rate >= 0}
-    kept |= {name.removeprefix(MASK): masks.pop(name) > 0 for name in spec.masks if name.startswith(MASK)}
-    sequence, state = ReferenceBackend().unroll(
-        spec.cell,
-        {p.name: weight for p, weight in zip(spec.stored, weights, strict=True)},
-        leaves[0],
-        State(**dict(zip(spec.parts, given, strict=True))),
-        lengths=inputs.lengths,
-        reset=inputs.reset,
-        initial=State(**dict(zip(spec.parts, fresh, strict=True))) if fresh else None,
-        masks=masks,
-        zoneout=kept,
-        reverse=reverse,
-    )
-    return [sequence, *(state.parts()[part] for part in spec.parts)]
+    arrived = _spread(grads, ctx.has_grad)
+    leaves, arriving = second_derivative(spec, inputs, arrived, seconds, reverse=reverse, needs_x=ctx.needs_x)
+    of_grads = [grad for grad, has in zip(arriving, ctx.has_grad, strict=True) if has]
+    return (*_by_argument(ctx, inputs, leaves, apart=True, more=0), of_grads, None, None, None, None)
 
 
 def _one_by_one(name: str) -> Callable[..., Any]:
