@@ -52,7 +52,9 @@ def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) ->
     else:
         states = empty((T + 1) * B * N, x)
         outputs, place = states.data_ptr(), NOWHERE
-        sequence = states.as_strided((B, T, H), (N, B * N, 1), 0 if reverse else B * N)
+        # Not a view of its own for autograd: who changes it in place changes what is saved, and is told so.
+        place_of_h = 0 if reverse else B * N
+        sequence = x.new_empty(0).set_(states.untyped_storage(), place_of_h, (B, T, H), (N, B * N, 1))
     rest = x.new_empty(0, dtype=torch.uint8)
     if training:
         room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)

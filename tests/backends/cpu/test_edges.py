@@ -1,0 +1,321 @@
+"""Sizes, layouts and values at the edge, and processes and threads at the same time."""
+
+from __future__ import annotations
+
+import copy
+import io
+import multiprocessing
+import pickle
+import threading
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import rondo.nn
+from rondo.backends import BACKENDS, Backend
+from rondo.backends.cpu.native import engine_module, why_not
+from rondo.cells import State, get_cell, registry
+from rondo.errors import UsageError
+from rondo.layers import Recurrent
+from rondo.testing.conformance import Case, gradients, make_case
+from rondo.testing.tolerances import assert_close
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+CPU, REFERENCE = BACKENDS["cpu"], BACKENDS["reference"]
+
+
+Results = dict[str, Tensor]
+
+
+def results_of(case: Case, backend: Backend) -> Results:
+    own = case.cast(torch.float64)
+    sequence, state = own.run(backend)
+    parts = {f"state {part}": value for part, value in state.parts().items()}
+    return {"sequence": sequence, **parts, **gradients(own, sequence, state)}
+
+
+def agree(found: Results, expected: Results) -> None:
+    for name, value in expected.items():
+        assert_close(found[name], value, torch.float64, what=name, gradients=True)
+
+
+SHAPES = {"chunks": (7, 60, 4, 20), "long": (1, 400, 3, 40), "many": (40, 12, 5, 33), "panels": (3, 5, 70, 130)}
+
+
+@pytest.mark.parametrize("asked", [(), ("reverse",), ("lengths", "reset", "initial")], ids=["plain", "reverse", "cut"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["gru", "lstm_projected", "gru_reset_before", "lstm_layer_norm", "slstm", "min_lstm"])
+def test_many_chunks_tiles_and_threads(name: str, shape: str, asked: tuple[str, ...]) -> None:
+    case = make_case(registry[name], SHAPES[shape], asked)
+    expected = results_of(case, REFERENCE)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            agree(results_of(case, CPU), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", registry)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 3, 5), (1, 3, 1, 1)], ids=["ones", "one-step", "one-unit"])
+def test_ones(name: str, shape: tuple[int, int, int, int]) -> None:
+    case = make_case(registry[name], shape)
+    agree(results_of(case, CPU), results_of(case, REFERENCE))
+
+
+@pytest.mark.parametrize("asked", [(), ("lengths",), ("reset", "initial")], ids=["plain", "lengths", "reset"])
+@pytest.mark.parametrize(("B", "T"), [(0, 4), (3, 0), (0, 0)])
+def test_nothing(B: int, T: int, asked: tuple[str, ...]) -> None:
+    """The state and its gradient pass through; the weights' gradients are zero."""
+    case = make_case(get_cell("lstm"), (3, 4, 2, 5), asked).cast(torch.float64)
+    case.x = case.x[:B, :T]
+    case.state = case.state.select(slice(B))
+    options = {"reverse": False}
+    if "lengths" in asked:
+        options["lengths"] = torch.zeros(B, dtype=torch.int64)
+    if "reset" in asked:
+        options["reset"] = case.options["reset"][:B, :T]
+    sequence, state = CPU.unroll(case.cell, case.weights, case.x, case.state, **options)
+    assert sequence.shape == (B, T, 5)
+    assert torch.equal(state.h, case.state.h)
+    leaves = [case.x, case.state.h, *case.weights.values()]
+    found = torch.autograd.grad(state.h.sum() + sequence.sum(), leaves, allow_unused=True)
+    assert torch.equal(found[1], torch.ones(B, 5, dtype=torch.float64))
+    assert not any(gradient.any() for gradient in (found[0], *found[2:]) if gradient is not None)
+
+
+def strided(x: Tensor, how: str) -> Tensor:
+    """The same values, lying otherwise in memory."""
+    if x.dim() < 3:
+        return strided(x[None], how)[0]
+    B, T, I = x.shape
+    if how == "time first":
+        return x.transpose(0, 1).contiguous().transpose(0, 1)
+    if how == "units apart":
+        return torch.stack([x, x * 0 + 9], 3)[..., 0]
+    if how == "misaligned":
+        whole = torch.empty(x.numel() + 1, dtype=x.dtype)
+        return whole[1:].view(B, T, I).copy_(x)
+    if how == "misaligned bytes":
+        raw = torch.empty(x.numel() * x.element_size() + 64, dtype=torch.uint8)
+        odd = torch.frombuffer(memoryview(raw.numpy())[4:], dtype=x.dtype, count=x.numel())
+        return odd.view(B, T, I).copy_(x)
+    if how == "steps apart":
+        return torch.cat([x, x * 0 + 9], 2)[:, :, :I]
+    return x.flip(1).flip(1)
+
+
+LAYOUTS = ["time first", "units apart", "misaligned", "misaligned bytes", "steps apart"]
+
+
+@pytest.mark.parametrize("how", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_layouts_in_memory(how: str, dtype: torch.dtype) -> None:
+    case = make_case(get_cell("lstm"), (3, 5, 4, 18)).cast(dtype)
+    expected, state = case.run(CPU)
+    wanted = gradients(case, expected, state)
+    values = [strided(value.detach(), how) for value in case.weights.values()]
+    weights = dict(zip(case.weights, values, strict=True))
+    other = Case(case.cell, case.sizes, weights, strided(case.x.detach(), how),
+                 case.state.map(lambda part: strided(part.detach(), how)), case.options)  # fmt: skip
+    for leaf in other.leaves().values():
+        leaf.requires_grad_()
+    sequence, after = other.run(CPU)
+    assert torch.equal(sequence, expected)
+    for name, gradient in gradients(other, sequence, after).items():
+        assert torch.equal(gradient, wanted[name]), name
+
+
+def test_gradients_that_arrive_in_any_layout() -> None:
+    layer = Recurrent("gru", 3, 7, dtype=torch.float64, backend="cpu")
+    x = torch.randn(4, 5, 3, dtype=torch.float64).requires_grad_()
+    grad = torch.randn(4, 5, 7, dtype=torch.float64)
+    (expected,) = torch.autograd.grad(layer(x).sequence, x, grad)
+    for how in LAYOUTS:
+        (found,) = torch.autograd.grad(layer(x).sequence, x, strided(grad, how))
+        assert torch.equal(found, expected), how
+    (ones,) = torch.autograd.grad(layer(x).sequence.sum(), x)  # of which one number is all there is in memory
+    (others,) = torch.autograd.grad(layer(x).sequence, x, torch.ones_like(grad))
+    assert torch.equal(ones, others)
+
+
+def test_one_tensor_in_several_places() -> None:
+    """The state is part of x's memory, both parts of the state are one tensor, and two matrices are one."""
+    cell = get_cell("lstm")
+    found = []
+    for backend in (CPU, REFERENCE):
+        torch.manual_seed(0)
+        w = torch.randn(20, 5, dtype=torch.float64).mul(0.3).requires_grad_()
+        b = torch.randn(20, dtype=torch.float64).requires_grad_()
+        x = torch.randn(3, 4, 5, dtype=torch.float64).requires_grad_()
+        weights = {"weight_ih": w, "weight_hh": w, "bias_ih": b, "bias_hh": b}
+        sequence, state = backend.unroll(cell, weights, x, State(h=x[:, 1], c=x[:, 1]))
+        total = sequence.square().sum() + state.c.sum()
+        found.append([sequence, *torch.autograd.grad(total, [w, b, x])])
+    for ours, theirs in zip(*found, strict=True):
+        assert_close(ours, theirs, torch.float64, gradients=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["gru", "lstm", "lstm_layer_norm"])
+def test_what_is_not_a_number_stays_in_its_sequence_and_goes_on_in_time(name: str, value: float) -> None:
+    case = make_case(registry[name], (3, 6, 4, 20)).cast(torch.float32)
+    with torch.no_grad():
+        clean, _ = case.run(CPU)
+        case.x[1, 2, 0] = value
+        spoilt, state = case.run(CPU)
+        expected, expected_state = case.run(REFERENCE)
+    assert torch.equal(spoilt.isnan(), expected.isnan())
+    assert torch.equal(state.h.isnan(), expected_state.h.isnan())
+    assert torch.equal(spoilt[[0, 2]], clean[[0, 2]])
+    assert torch.equal(spoilt[1, :2], clean[1, :2])
+    assert spoilt[1].isnan().any() or value == float("inf")
+
+
+def test_subnormal_numbers_are_numbers() -> None:
+    case = make_case(get_cell("gru"), (2, 4, 3, 17)).cast(torch.float32)
+    with torch.no_grad():
+        case.x.mul_(1e-39)
+        for name, weight in case.weights.items():
+            weight.mul_(1e-3 if name.startswith("weight") else 1e-39)
+        ours, _ = CPU.unroll(case.cell, case.weights, case.x, case.state.map(lambda part: part * 1e-38))
+        theirs, _ = REFERENCE.unroll(case.cell, case.weights, case.x, case.state.map(lambda part: part * 1e-38))
+    assert ours.isfinite().all()
+    assert_close(ours, theirs, torch.float32)
+
+
+def test_outputs_changed_in_place_are_noticed() -> None:
+    """Outputs are what the backward pass reads: as for torch's own fused layers, a change is an error."""
+    layer = Recurrent("gru", 3, 7, backend="cpu")
+    sequence = layer(torch.randn(2, 4, 3)).sequence
+    sequence.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        sequence.sum().backward()
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 0, 2]], ids=["whole", "lengths"])
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_saved_tensors_may_be_moved(name: str, lengths: list[int] | None) -> None:
+    """Hooks that pack what is saved: the states then no longer lie where the outputs are part of them."""
+    layer = Recurrent(name, 3, 7, bidirectional=True, dtype=torch.float64, backend="cpu")
+    x = torch.randn(3, 4, 3, dtype=torch.float64)
+    found = []
+    for hooked in (False, True):
+        pack = (lambda t: t.clone(memory_format=torch.contiguous_format)) if hooked else (lambda t: t)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            total = layer(x, lengths=lengths).sequence.square().sum()
+        found.append(torch.autograd.grad(total, list(layer.parameters())))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_sizes_beyond_what_is_counted_and_beyond_memory() -> None:
+    cell = get_cell("gru")
+    weights = {p.name: torch.randn(p.shape({"input": 1, "hidden": 1})) for p in cell.parameters}
+    many = 1 << 31
+    with pytest.raises(UsageError, match="too large"):
+        CPU.unroll(cell, weights, torch.zeros(1, 1, 1).expand(1, many, 1), State(h=torch.zeros(1, 1)))
+    wide = {p.name: torch.randn(p.shape({"input": 1, "hidden": 64})) for p in cell.parameters}
+    x = torch.zeros(1, 1, 1).expand(1 << 15, 1 << 15, 1)  # 2^30 steps of 64 units: 256 GiB
+    with pytest.raises((MemoryError, RuntimeError), match=r"(?i)memory|bad_alloc|bad allocation"):
+        _with_little_memory(lambda: CPU.unroll(cell, wide, x, State(h=torch.zeros(1 << 15, 64))))
+    sequence, _ = CPU.unroll(cell, wide, torch.zeros(2, 3, 1), State(h=torch.zeros(2, 64)))
+    assert sequence.isfinite().all()
+
+
+def _with_little_memory(run: Any) -> None:
+    """A machine that promises more memory than it has would stop the process instead of raising."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 37, before[1]))
+    try:
+        run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_memory_is_given_back() -> None:
+    module: Any = engine_module()
+    layer = Recurrent("lstm", 16, 64, backend="cpu")
+    x = torch.randn(8, 200, 16)
+    layer(x).sequence.sum().backward()
+    before = module.memory()[0]
+    output = layer(x)
+    assert module.memory()[0] > before
+    output.sequence.sum().backward()
+    del output
+    assert module.memory()[0] == before
+
+
+def trained(layer: Recurrent, x: Tensor) -> list[Tensor]:
+    sequence = layer(x).sequence
+    return [sequence, *torch.autograd.grad(sequence.square().sum(), list(layer.parameters()))]
+
+
+def test_several_python_threads_at_once() -> None:
+    layers = [Recurrent(name, 8, 48, backend="cpu") for name in ("gru", "lstm", "mgu", "gru")]
+    x = torch.randn(16, 20, 8)
+    alone = [trained(layer, x) for layer in layers]
+    failures: list[str] = []
+
+    def work(layer: Recurrent, expected: list[Tensor]) -> None:
+        for _ in range(15):
+            for ours, theirs in zip(trained(layer, x), expected, strict=True):
+                if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
+                    failures.append(layer.cell.name)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(layers, alone, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_copies_and_pickles() -> None:
+    x = torch.randn(2, 5, 3)
+    for layer in (Recurrent("lstm_peephole", 3, 6, layers=2, backend="cpu"), rondo.nn.GRU(3, 6, batch_first=True)):
+        expected = layer(x)[0]
+        saved = io.BytesIO()
+        torch.save(layer, saved)
+        saved.seek(0)
+        for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), torch.load(saved, weights_only=False)):
+            assert torch.equal(other(x)[0], expected)
+            other(x)[0].sum().backward()
+        assert all(parameter.grad is None for parameter in layer.parameters())
+
+
+class Encoded(Dataset[Tensor]):
+    """Examples that a recurrent layer has already seen, in the worker."""
+
+    def __init__(self, layer: Recurrent) -> None:
+        self.layer = layer
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, i: int) -> Tensor:
+        x = torch.linspace(-1, 1, 60, dtype=torch.float64).view(1, 20, 3) * (i + 1)
+        sequence = self.layer(x).sequence
+        (gradient,) = torch.autograd.grad(sequence.sum(), [self.layer.weight_hh_l0])
+        return torch.cat([sequence.detach().flatten(), gradient.flatten()])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+def test_workers_that_were_forked() -> None:
+    """Teams of threads do not survive a fork; the engine must not wait for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        data = Encoded(Recurrent("gru", 3, 64, dtype=torch.float64, backend="cpu"))
+        expected = torch.stack([data[i] for i in range(len(data))])
+        loader = DataLoader(data, batch_size=2, num_workers=2, multiprocessing_context="fork")
+        assert_close(torch.cat(list(loader)), expected, torch.float64, gradients=True)
+        assert_close(data[3], expected[3], torch.float64, gradients=True)
+    finally:
+        torch.set_num_threads(before)
