@@ -48,7 +48,7 @@ def drawn(B: int, T: int) -> Tensor:
 
 
 def stepped(stepper: TokenStepper, tokens: Tensor) -> Tensor:
-    return torch.stack([stepper(column).clone() for column in tokens.unbind(1)], 1)
+    return torch.stack([stepper(column.contiguous()).clone() for column in tokens.unbind(1)], 1)
 
 
 @backends
