@@ -2,7 +2,8 @@
 
 A cell is written once as its equations (`rondo.cell`), a layer unrolls it over time
 (`rondo.Recurrent`), a task trains a model on files (`rondo.train`) that is then used
-(`rondo.load`). ``rondo.nn`` has stand-ins for ``torch.nn.RNN``, ``LSTM`` and ``GRU``.
+(`rondo.load`). ``rondo.nn`` has stand-ins for ``torch.nn.RNN``, ``LSTM`` and ``GRU``;
+`rondo.accelerate` puts them into a model that is there already.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rondo import nn
     from rondo.cells import Cell, State, cell, get_cell
     from rondo.layers import Recurrent, StackState
+    from rondo.nn import accelerate
     from rondo.tasks.registry import load, train
 
 _HOME = {
@@ -23,6 +25,7 @@ _HOME = {
     "Recurrent": "rondo.layers",
     "StackState": "rondo.layers",
     "State": "rondo.cells",
+    "accelerate": "rondo.nn",
     "cell": "rondo.cells",
     "get_cell": "rondo.cells",
     "load": "rondo.tasks.registry",
@@ -30,7 +33,9 @@ _HOME = {
 }
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
-__all__ = ["Cell", "Recurrent", "StackState", "State", "__version__", "cell", "get_cell", "load", "nn", "train"]
+__all__ = [
+    "Cell", "Recurrent", "StackState", "State", "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

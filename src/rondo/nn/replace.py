@@ -1,0 +1,45 @@
+"""`accelerate`: Rondo's layers in place of torch's, inside a model that is there already."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import nn
+
+from rondo.backends.choose import BACKENDS
+from rondo.errors import UsageError, nearest
+from rondo.nn.cells import GRUCell, LSTMCell, RNNCell
+from rondo.nn.layers import GRU, LSTM, RNN
+
+Module = TypeVar("Module", bound=nn.Module)
+
+_STAND_INS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.RNN: RNN,
+    nn.LSTM: LSTM,
+    nn.GRU: GRU,
+    nn.RNNCell: RNNCell,
+    nn.LSTMCell: LSTMCell,
+    nn.GRUCell: GRUCell,
+}
+
+
+def accelerate(module: Module, *, backend: str = "auto") -> Module:
+    """Make every ``nn.RNN``, ``nn.LSTM``, ``nn.GRU`` and every cell of these in ``module`` one of Rondo's.
+
+    Each stays the object it is, with its parameters, hooks and place in the model, and becomes of Rondo's
+    class: optimisers, state dicts and references to it go on as before. Subclasses of torch's classes are
+    left alone, since they may do something else. Returns ``module``; ``backend`` is set on each.
+
+        model = rondo.accelerate(model)
+    """
+    if backend != "auto" and backend not in BACKENDS:
+        raise UsageError(f"unknown backend '{backend}'{nearest(backend, ['auto', *BACKENDS])}")
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"a torch.nn.Module is what can be accelerated, not {type(module).__name__}")
+    own = set(_STAND_INS.values())
+    for one in module.modules():
+        if type(one) in _STAND_INS:
+            one.__class__ = _STAND_INS[type(one)]
+        if type(one) in own:
+            one.backend = backend  # type: ignore[assignment]  # of ours, which have one
+    return module

@@ -1,0 +1,142 @@
+"""`rondo.accelerate`: the same model, run by Rondo."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import rondo
+from rondo.backends.cpu.native import why_not
+from rondo.errors import UsageError
+from rondo.testing.tolerances import assert_close
+
+BACKENDS = ["auto", "reference", "vendor"]
+
+
+class Mixed(nn.Module):
+    """Layers and cells of every kind, nested, shared, packed and in lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 6)
+        self.encoder = nn.ModuleDict({"lstm": nn.LSTM(6, 5, 2, batch_first=True, bidirectional=True, dropout=0.0)})
+        self.middle = nn.ModuleList([nn.GRU(10, 7), nn.RNN(7, 7, nonlinearity="relu", bias=False)])
+        self.again = self.middle[1]
+        self.lstm_cell, self.gru_cell, self.rnn_cell = nn.LSTMCell(7, 4), nn.GRUCell(4, 4), nn.RNNCell(4, 3)
+        self.relu_cell = nn.RNNCell(3, 3, nonlinearity="relu", bias=False)
+
+    def forward(self, tokens: Tensor, lengths: list[int]) -> Tensor:
+        packed = pack_padded_sequence(self.embedding(tokens), lengths, batch_first=True, enforce_sorted=False)
+        x, _ = pad_packed_sequence(self.encoder["lstm"](packed)[0], batch_first=True)
+        x = self.middle[0](x.transpose(0, 1))[0]
+        x = self.again(self.middle[1](x)[0])[0]
+        state, h, last = None, None, None
+        for step in x.unbind(0):
+            state = self.lstm_cell(step, state)
+            h = self.gru_cell(state[0], h)
+            last = self.relu_cell(self.rnn_cell(h), last)
+        assert last is not None
+        return last
+
+
+def run(model: nn.Module) -> list[Tensor]:
+    tokens = torch.randint(0, 11, (3, 6), generator=torch.Generator().manual_seed(3))
+    return [model(tokens, [4, 6, 2])]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_outputs_gradients_and_training_agree(backend: str) -> None:
+    torch.manual_seed(1)
+    theirs = Mixed().double()
+    ours = rondo.accelerate(copy.deepcopy(theirs), backend=backend)
+    optimisers = [torch.optim.Adam(model.parameters(), 0.02) for model in (theirs, ours)]
+    for _ in range(4):
+        losses = []
+        for model, optimiser in zip((theirs, ours), optimisers, strict=True):
+            optimiser.zero_grad()
+            (output,) = run(model)
+            loss = (output - 1).square().sum()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        assert_close(losses[1], losses[0], torch.float64, gradients=True)
+    for (name, one), other in zip(theirs.named_parameters(), ours.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-8), name
+
+
+def test_every_layer_becomes_rondos_and_stays_the_object_it_was() -> None:
+    model = Mixed()
+    before = {name: (module, dict(module.named_parameters(recurse=False))) for name, module in model.named_modules()}
+    seen: list[Any] = []
+    model.middle[0].register_forward_hook(lambda *_: seen.append(1))
+    assert rondo.accelerate(model) is model
+    for name, module in model.named_modules():
+        assert module is before[name][0]
+        assert all(module.get_parameter(key) is value for key, value in before[name][1].items())
+        kind = type(module).__name__
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+            assert type(module) is getattr(rondo.nn, kind)
+    run(model)
+    assert seen
+    assert model.again is model.middle[1]
+    assert "runs" in model.middle[0].explain()  # type: ignore[operator]
+    assert "torch's own step" in model.gru_cell.explain()  # type: ignore[operator]
+
+
+def test_a_layer_alone_and_a_second_time() -> None:
+    layer = nn.GRU(3, 4)
+    x = torch.randn(5, 2, 3)
+    expected = layer(x)[0]
+    made = rondo.accelerate(layer)
+    assert isinstance(made, rondo.nn.GRU)
+    assert_close(made(x)[0], expected, torch.float32)
+    assert rondo.accelerate(layer, backend="reference").backend == "reference"
+    assert "reference  runs, asked for" in made.explain()
+
+
+def test_what_does_something_else_is_left_alone() -> None:
+    class Doubled(nn.GRU):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            output, state = super().forward(*args, **kwargs)
+            return 2 * output, state
+
+    model = nn.ModuleList([Doubled(3, 4), nn.Linear(3, 4)])
+    kinds = [type(one) for one in model]
+    rondo.accelerate(model)
+    assert [type(one) for one in model] == kinds
+
+
+def test_what_cannot_be() -> None:
+    with pytest.raises(UsageError, match="did you mean 'reference'"):
+        rondo.accelerate(nn.GRU(3, 4), backend="referense")
+    with pytest.raises(UsageError, match="not list"):
+        rondo.accelerate([nn.GRU(3, 4)])  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("backend", ["auto", "cpu", "reference", "vendor"])
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_cells_equal_torchs(kind: str, backend: str) -> None:
+    if backend == "cpu" and (reason := why_not()):
+        pytest.skip(reason)
+    for bias in (True, False):
+        theirs = getattr(nn, kind)(3, 5, bias=bias, dtype=torch.float64)
+        ours = rondo.accelerate(copy.deepcopy(theirs), backend=backend)
+        for shape in ((2,), ()):
+            x = torch.randn(*shape, 3, dtype=torch.float64)
+            h = [torch.randn(*shape, 5, dtype=torch.float64) for _ in range(2 if kind == "LSTMCell" else 1)]
+            for state in (None, tuple(h) if kind == "LSTMCell" else h[0]):
+                results = [cell(x, state) for cell in (theirs, ours)]
+                flat = [one if isinstance(one, tuple) else (one,) for one in results]
+                for one, other in zip(*flat, strict=True):
+                    assert one.shape == other.shape
+                    assert_close(other, one, torch.float64)
+    for wrong in (torch.randn(2, 4, dtype=torch.float64), torch.randn(2, 3)):
+        with pytest.raises((RuntimeError, ValueError)):
+            ours(wrong)
+    with pytest.raises((RuntimeError, ValueError)):
+        ours(torch.randn(2, 2, 3, dtype=torch.float64))
