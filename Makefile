@@ -2,6 +2,7 @@
 # make test      install what the tests need; then style, types, tests, and native tests under sanitizers
 # make format    bring the code into the style that `make test` asks for
 #
+# make nightly   thousands of cells drawn at random, on the engine and on the reference (EXAMPLES=5000)
 # make native    compile what has changed in native/, for this checkout
 # make sanitize  the native tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer
 # make cross     compile the engine for ARM64 Linux; run its tests if qemu is there
@@ -12,6 +13,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+EXAMPLES ?= 5000
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install $(if $(CI),--quiet,) --disable-pip-version-check --constraint constraints.txt
@@ -22,7 +24,7 @@ TOOLS = bin="$$(cd "$(BIN)" && pwd)" && export PATH="$$bin:$$PATH" &&
 # Without a compiler there is no engine: torch code runs, and `make test` tests the rest.
 COMPILER := $(shell command -v $(firstword $(CXX)) || command -v c++ || command -v clang++)
 
-.PHONY: help install demo test style types tests native sanitize cross format clean
+.PHONY: help install demo test style types tests nightly native sanitize cross format clean
 .NOTPARALLEL:
 
 help:
@@ -44,6 +46,9 @@ types: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev $(if $(COMPILER),native,)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(PYTEST_ARGS)
+
+nightly: $(VENV)/.installed-dev native
+	RONDO_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s tests/backends/cpu/test_random_cells.py
 
 native: $(VENV)/.installed-dev
 	$(TOOLS) cmake -S native --preset engine -DPython_EXECUTABLE="$$bin/python" && cmake --build build/engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -203,3 +204,13 @@ def test_the_output_is_h_wherever_it_stands(asked: str, monkeypatch: pytest.Monk
     for other in results[1:]:
         for key, value in results[0].items():
             assert_close(other[key], value, torch.float64, what=key, gradients=True)
+
+
+def test_a_key_is_of_the_equations() -> None:
+    """By it operators find the cell; it must not stand for two."""
+    keys = {made.key() for made in all_cells().values()}
+    assert len(keys) == len(all_cells())
+    assert all(Cell.of_key(made.key()).graph == made.graph for made in all_cells().values())
+    read = Cell.from_json(get_cell("mgu").to_json())
+    assert read.key() == get_cell("mgu").key()
+    assert pickle.loads(pickle.dumps(memory_first)).key() == memory_first.key()

@@ -22,7 +22,7 @@ class CpuBackend:
     """Plans run by the native module; see docs/dev/engine.md."""
 
     name = "cpu"
-    summary = "the native engine: every cell, with lengths, resets and masks inside"
+    summary = "the native engine: every cell and option (second derivatives are the reference's)"
 
     def refuses(self, request: Request) -> str | None:
         """Refuses other devices and types, and everything where the native module was not built."""
