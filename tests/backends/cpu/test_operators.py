@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rondo.backends import BACKENDS
 from rondo.backends.cpu.native import why_not
-from rondo.cells import State, cell, get_cell, registry, sigmoid, tanh
+from rondo.cells import Cell, State, cell, get_cell, registry, sigmoid, tanh
 from rondo.cells import affine as both
 from rondo.layers import Recurrent
 from rondo.testing.conformance import Case, all_cells, gradients, make_case
