@@ -1,8 +1,6 @@
 #include "run.h"
 
 #include <algorithm>
-#include <cstring>
-#include <type_traits>
 
 namespace rondo {
 namespace {
@@ -10,16 +8,7 @@ namespace {
 constexpr int FORWARD_ROWS = 192, BACKWARD_ROWS = 384;  // of a chunk, over steps and batch
 constexpr double ALONE_BELOW = 4e5;                     // multiply-adds of a run
 constexpr double STEP_ALONE_BELOW = 6e4;                // of a step, where its panels would be divided
-constexpr int HALF_GAP = 32;                            // between rounded rows, against rows that share cache sets
 constexpr int ROWS_EACH = 8;                            // rows for each member, where rows are divided
-
-template <class T>
-void copy_rows(T* to, std::ptrdiff_t to_row, const T* from, std::ptrdiff_t from_row, int rows, int n) {
-    for (int r = 0; r < rows; ++r) {
-        if (from) std::memcpy(to + r * to_row, from + r * from_row, sizeof(T) * n);
-        else std::memset(to + r * to_row, 0, sizeof(T) * n);
-    }
-}
 
 }  // namespace
 
@@ -195,141 +184,6 @@ void Engine<T>::Run::Member::bind(int begin, int end) {
 }
 
 template <class T>
-void Engine<T>::Run::Member::prepare(const Product_& product, const Bound<T>* operands, int group,
-                                     Ready& ready) const {
-    const int G = static_cast<int>(product.destinations.size());
-    const Bound<T>& source = operands[product.sources[0]];
-    const Bound<T>& destination = operands[product.destinations[0]];
-    const int panel = group * product.per_call;
-    rondo::Product<T>& call = ready.call;
-    ready.outputs = std::min(product.per_call, run.engine.panels(product.width) - panel) * G;
-    for (std::size_t s = 0; s < product.sources.size(); ++s) {
-        ready.a_source[s] = operands[product.sources[s]].base - source.base;
-    }
-    for (int i = 0; i < ready.outputs; ++i) {
-        const int g = i % G, p = i / G;
-        ready.b_output[i] = static_cast<std::ptrdiff_t>(i) * PANEL;
-        ready.c_output[i] = operands[product.destinations[g]].base - destination.base + p * destination.panel;
-        const int start = product.starts[g];
-        call.start[i] = start == ZERO ? Start::zero : start == ACCUMULATE ? Start::accumulate : Start::vector;
-        call.start_vector[i] = start >= 0 ? operands[start].base + static_cast<std::ptrdiff_t>(panel + p) * PANEL : nullptr;
-    }
-    call.a = source.base;
-    call.a_row = source.row;
-    call.a_run = product.from_rows ? 0 : source.panel;
-    call.a_step = 1;
-    call.a_source = ready.a_source;
-    call.runs = product.runs;
-    call.sources = static_cast<int>(product.sources.size());
-    call.length = product.length;
-    call.last_length = product.last_length;
-    call.b = run.packed.matrices.template as<T>() + product.offset + product.group_size * group;
-    call.b_step = product.step_size();
-    call.b_output = ready.b_output;
-    call.c = destination.base + panel * destination.panel;
-    call.c_row = destination.row;
-    call.c_output = ready.c_output;
-}
-
-template <class T>
-void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* operands, int row, int rows,
-                                      int group) const {
-    const Kernels<T>& kernels = run.engine.kernels_;
-    Ready ready;
-    prepare(product, operands, group, ready);
-    rondo::Product<T> call = ready.call;
-    const int parts = ceil_div(rows, kernels.best_rows[ready.outputs]);
-    for (int part = 0; part < parts; ++part) {
-        const Share share(rows, part, parts);
-        call.a = ready.call.a + (row + share.first) * call.a_row;
-        call.c = ready.call.c + (row + share.first) * call.c_row;
-        kernels.product[share.last - share.first][ready.outputs](call);
-    }
-}
-
-template <class T>
-void Engine<T>::Run::Member::round_source(const Product_& product, const Bound<T>* operands, int row, int rows) {
-    if constexpr (std::is_same_v<T, float>) {
-        if (rounded == product.sources[0]) return;
-        rounded = product.sources[0];
-        rounded_from = row;
-        const Bound<T>& source = operands[rounded];
-        Bfloat16* const to = run.half_rows.template as<Bfloat16>() + run.half_rows_size * id;
-        for (int r = 0; r < rows; ++r) {
-            run.engine.halves_->round(source.base + (row + r) * source.row, to + r * (product.length + HALF_GAP),
-                                      product.length);
-        }
-    }
-}
-
-template <class T>
-void Engine<T>::Run::Member::multiply_half(const Product_& product, const Bound<T>* operands, int row, int rows,
-                                           int group) const {
-    if constexpr (std::is_same_v<T, float>) {
-        const Bfloat16Kernels& kernels = *run.engine.halves_;
-        const int G = static_cast<int>(product.destinations.size());
-        const Bound<T>& destination = operands[product.destinations[0]];
-        const int panel = group * product.per_call;
-        const int outputs = std::min(product.per_call, run.engine.panels(product.width) - panel) * G;
-        std::ptrdiff_t c_output[MAX_OUTPUTS];
-        Bfloat16Product call;
-        for (int i = 0; i < outputs; ++i) {
-            const int g = i % G, p = i / G;
-            c_output[i] = operands[product.destinations[g]].base - destination.base + p * destination.panel;
-            const int start = product.starts[g];
-            call.start[i] = start == ZERO ? Start::zero : start == ACCUMULATE ? Start::accumulate : Start::vector;
-            call.start_vector[i] =
-                start >= 0 ? operands[start].base + static_cast<std::ptrdiff_t>(panel + p) * PANEL : nullptr;
-        }
-        call.a_row = product.length + HALF_GAP;
-        call.pairs = ceil_div(product.steps, 2);
-        call.b = run.packed.halves.template as<Bfloat16>() + product.half_offset + product.half_group_size * group;
-        call.b_step = 2 * product.step_size();
-        call.c_row = destination.row;
-        call.c_output = c_output;
-        const Bfloat16* const rows_from = run.half_rows.template as<Bfloat16>() + run.half_rows_size * id;
-        const int parts = ceil_div(rows, kernels.best_rows[outputs]);
-        for (int part = 0; part < parts; ++part) {
-            const Share share(rows, part, parts);
-            call.a = rows_from + (row + share.first - rounded_from) * call.a_row;
-            call.c = destination.base + (row + share.first) * destination.row + panel * destination.panel;
-            kernels.product[share.last - share.first][outputs](call);
-        }
-    }
-}
-
-// Products over all steps of a chunk: steps and rows are one dimension, as both lie at one distance.
-template <class T>
-void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& products, int begin, int end) {
-    const int n = end - begin;
-    for (const Product_& product : products) {
-        const bool whole = last_row - first_row == run.R;
-        Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : count);
-        if (product.half) {
-            // Step by step, so that rounded rows are those of one step; all of them where they are one block.
-            for (int step = 0; step < (whole ? 1 : n); ++step) {
-                rounded = -1;
-                const int rows = whole ? n * run.R : last_row - first_row;
-                round_source(product, at(step), first_row, rows);
-                for (int group = groups.first; group < groups.last; ++group) {
-                    multiply_half(product, at(step), first_row, rows, group);
-                }
-            }
-            continue;
-        }
-        for (int group = groups.first; group < groups.last; ++group) {
-            if (whole) {
-                multiply(product, at(0), 0, n * run.R, group);
-            } else {
-                for (int step = 0; step < n; ++step) {
-                    multiply(product, at(step), first_row, last_row - first_row, group);
-                }
-            }
-        }
-    }
-}
-
-template <class T>
 Tile<T> Engine<T>::Run::Member::tile_of(const std::vector<Instruction>& code, const Bound<T>* operands, int width,
                                         int row, int rows, int panel, int panels) {
     const int last = run.engine.panels(width) - 1;
@@ -433,65 +287,6 @@ void Engine<T>::Run::Member::scan(int begin, int end) {
     meet();
 }
 
-// Rows given from outside are brought into the chunk: x, masks, gradients of the outputs.
-template <class T>
-void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
-    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
-    for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
-        const RowBuffer& buffer = run.plan.rows[i];
-        if (buffer.role != role) continue;
-        const Given<const T> from = role == Role::x      ? run.call.x
-                                    : role == Role::mask ? run.call.masks[buffer.part]
-                                                         : run.asked->dy;
-        const Rows& place = run.rows[i];
-        const int n = run.engine.units(buffer.width);
-        for (int step = share.first; step < share.last; ++step) {
-            T* to = place.base + step * place.time;
-            const int t = begin + step;
-            for (int r = first_row; r < last_row; ++r) {
-                const T* source = nullptr;
-                if (!run.call.lanes) {
-                    source = from.data + r * from.batch + (run.call.reverse ? run.steps - 1 - t : t) * from.time;
-                } else if (const auto at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r]; at >= 0) {
-                    source = from.data + at / run.call.T_ * from.batch + at % run.call.T_ * from.time;
-                }
-                copy_rows<T>(to + r * place.row, 0, source, 0, 1, n);
-            }
-        }
-    }
-}
-
-// The outputs, or the gradient of x, go where they belong.
-template <class T>
-void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
-    // One step is for the first member, who is also the one that begins the next sequence.
-    if (!by_rows && end - begin == 1 && id != 0) return;
-    const bool alone = by_rows || end - begin == 1;
-    const Share share(end - begin, alone ? 0 : id, alone ? 1 : count);
-    for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
-        const RowBuffer& buffer = run.plan.rows[i];
-        if (buffer.role != role || (role == Role::state && buffer.part != 0)) continue;
-        const Given<T> to = role == Role::dx ? run.asked->dx : run.y;
-        const Rows& place = run.rows[i];
-        const int n = run.engine.units(buffer.width);
-        for (int step = share.first; step < share.last; ++step) {
-            const int t = begin + step;
-            const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time;
-            for (int r = first_row; r < last_row; ++r) {
-                T* target;
-                if (!run.call.lanes) {
-                    target = to.data + r * to.batch + (run.call.reverse ? run.steps - 1 - t : t) * to.time;
-                } else if (const auto at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r]; at >= 0) {
-                    target = to.data + at / run.call.T_ * to.batch + at % run.call.T_ * to.time;
-                } else {
-                    continue;
-                }
-                std::memcpy(target, from + r * place.row, sizeof(T) * n);
-            }
-        }
-    }
-}
-
 template <class T>
 Residuals<T> Engine<T>::place(const Call<T>& call, const std::vector<bool>& all_steps, T* outputs, T* rest) const {
     Residuals<T> residuals;
@@ -571,49 +366,6 @@ void Engine<T>::Run::Member::forward() {
         }
         if (run.y.data && !run.call.lanes) scatter(Role::state, begin, end);
     }
-}
-
-// Sequences that begin before, or end after, step t.
-template <class T>
-void Engine<T>::Run::Member::events(int t, bool begins) {
-    const auto& list = (begins ? run.call.lanes->begins : run.call.lanes->ends)[t];
-    if (list.empty()) return;
-    if (by_rows || id == 0) {
-        for (const Lanes::Event& event : list) {
-            if (event.row < first_row || event.row >= last_row) continue;
-            for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
-                const RowBuffer& buffer = run.plan.rows[i];
-                if (buffer.role != (run.backward ? Role::carry : Role::state)) continue;
-                const Rows& place = run.rows[i];
-                const int n = run.engine.units(buffer.width);
-                const int entry = begins ? t : t + 1;
-                const std::ptrdiff_t outside = static_cast<std::ptrdiff_t>(event.sequence) * n;
-                if (!run.backward) {
-                    T* const row = place.base + place.time * (place.ring ? entry % 2 : entry) + event.row * place.row;
-                    if (begins) {
-                        const T* from = (event.fresh ? run.call.fresh : run.call.given)[buffer.part];
-                        copy_rows<T>(row, 0, from ? from + outside : nullptr, 0, 1, n);
-                    } else {
-                        std::memcpy(run.final[buffer.part] + outside, row, sizeof(T) * n);
-                    }
-                    continue;
-                }
-                T* const row = place.base + event.row * place.row;
-                if (!begins) {
-                    const T* from = run.asked->dfinal[buffer.part];
-                    for (int u = 0; u < n && from; ++u) row[u] += from[outside + u];
-                } else {
-                    T* to = (event.fresh ? run.asked->dfresh : run.asked->dgiven)[buffer.part];
-                    if (to) {
-                        const std::lock_guard lock(run.fresh_mutex);
-                        for (int u = 0; u < n; ++u) to[outside + u] += row[u];
-                    }
-                    std::fill_n(row, place.row, T(0));
-                }
-            }
-        }
-    }
-    meet();
 }
 
 template class Engine<float>;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstring>
 #include <mutex>
 
 #include "layout.h"
@@ -9,6 +10,16 @@
 namespace rondo {
 
 constexpr int MAX_SOURCES = 64;
+constexpr int HALF_GAP = 32;  // between rounded rows, against rows that share cache sets
+
+// Zeros where `from` is null.
+template <class T>
+void copy_rows(T* to, std::ptrdiff_t to_row, const T* from, std::ptrdiff_t from_row, int rows, int n) {
+    for (int r = 0; r < rows; ++r) {
+        if (from) std::memcpy(to + r * to_row, from + r * from_row, sizeof(T) * n);
+        else std::memset(to + r * to_row, 0, sizeof(T) * n);
+    }
+}
 
 template <class T>
 struct Engine<T>::Run {
@@ -88,11 +99,16 @@ struct Engine<T>::Run {
         void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
                       int panel, int panels);
         void scan(int begin, int end);
+        // The element of an outer array where row r's step t begins; null where the row has nothing to do.
+        template <class Element>
+        Element* outside(const Given<Element>& array, int t, int r) const;
         void gather(Role role, int begin, int end);
         void scatter(Role role, int begin, int end);
         void forward();
         void backward();
         void events(int t, bool begins);
+        void exchange_state(const Lanes::Event& event, const RowBuffer& buffer, T* row, bool begins);
+        void exchange_gradient(const Lanes::Event& event, const RowBuffer& buffer, T* row, bool begins);
         void clear_left_out(int begin, int end);
         void pack_rights(int begin, int end);
         void outer_products(int begin, int end, bool first);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "arrays_testing.h"
 #include "dispatch.h"
 #include "executor.h"
 
@@ -21,29 +22,13 @@ using rondo::Place;
 using rondo::Plan;
 using rondo::Role;
 
-using Array = std::vector<double>;
+using rondo::testing::Array;
+using rondo::testing::context;
+using rondo::testing::expect;
+using rondo::testing::expect_near;
+using rondo::testing::failures;
 
-int failures = 0;
-std::string context;  // of the case that runs, for messages
-std::mt19937 numbers(7);
-
-Array random_array(std::size_t n) {
-    std::uniform_real_distribution<double> uniform(-0.5, 0.5);
-    Array values(n);
-    for (double& value : values) value = uniform(numbers);
-    return values;
-}
-
-void expect_near(const Array& found, const Array& wanted, const char* what) {
-    double worst = found.size() == wanted.size() ? 0 : 1e9;
-    for (std::size_t i = 0; i < found.size() && i < wanted.size(); ++i) {
-        const double error = std::abs(found[i] - wanted[i]);
-        if (!(error <= worst)) worst = error;
-    }
-    if (worst < 1e-10) return;
-    ++failures;
-    std::fprintf(stderr, "FAILED (%s): %s differs by %g\n", context.c_str(), what, worst);
-}
+Array random_array(std::size_t n) { return rondo::testing::random_array(n, 0.5); }
 
 constexpr int INPUT = 1, HIDDEN = 2;
 
@@ -183,7 +168,7 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     std::vector<std::int64_t> lengths(c.B, c.T);
     std::vector<std::uint8_t> cuts(c.B * c.T, 0);
     for (int s = 0; s < c.B && c.ragged; ++s) lengths[s] = (s * 5 + 2) % (c.T + 1);
-    for (std::size_t i = 0; i < cuts.size() && c.resets; ++i) cuts[i] = numbers() % 3 == 0;
+    for (std::size_t i = 0; i < cuts.size() && c.resets; ++i) cuts[i] = rondo::testing::numbers() % 3 == 0;
     const Plain wanted = plain(c, x, w, u, b, given, fresh, lengths, cuts, dy, dlast);
 
     const rondo::Sizes sizes{1, c.I, c.H, 0};

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "arrays_testing.h"
 #include "dispatch.h"
 #include "stepper.h"
 
@@ -23,30 +24,13 @@ using rondo::Place;
 using rondo::Plan;
 using rondo::Role;
 
-using Array = std::vector<double>;
+using rondo::testing::Array;
+using rondo::testing::context;
+using rondo::testing::expect;
+using rondo::testing::expect_near;
+using rondo::testing::failures;
 
-int failures = 0;
-std::string context;  // of the case that runs, for messages
-std::mt19937 numbers(11);
-
-Array random_array(std::size_t n) {
-    std::uniform_real_distribution<double> uniform(-0.3, 0.3);
-    Array values(n);
-    for (double& value : values) value = uniform(numbers);
-    return values;
-}
-
-void expect(bool holds, const char* what) {
-    if (holds) return;
-    ++failures;
-    std::fprintf(stderr, "FAILED (%s): %s\n", context.c_str(), what);
-}
-
-void expect_near(const Array& found, const Array& wanted, const char* what) {
-    double worst = 0;
-    for (std::size_t i = 0; i < wanted.size(); ++i) worst = std::max(worst, std::abs(found[i] - wanted[i]));
-    expect(worst < 1e-11, what);
-}
+Array random_array(std::size_t n) { return rondo::testing::random_array(n, 0.3); }
 
 constexpr int ONE = 0, INPUT = 1, HIDDEN = 2;
 

@@ -7,8 +7,8 @@ derivatives are those of the reference, a loop over time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,52 +34,42 @@ def _spec(cell: str, weights: Sequence[Tensor], zoneout: Sequence[float], dropou
     return spec_for(cell, len(weights) == len(Cell.of_key(cell).parameters), dropout, tuple(zoneout))
 
 
-def _forward(
-    cell: str,
-    x: Tensor,
-    weights: Sequence[Tensor],
-    given: Sequence[Tensor],
-    fresh: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    zoneout: Sequence[float],
-    dropout: bool,
-    reverse: bool,
-    training: bool,
-) -> list[Tensor]:
-    spec = _spec(cell, weights, zoneout, dropout)
-    inputs = Inputs(x, weights, given, fresh, masks, lengths, reset)
-    return run_forward(spec, inputs, reverse=reverse, training=training)
+class _Asked(NamedTuple):
+    """The arguments that both operators begin with."""
+
+    cell: str
+    x: Tensor
+    weights: Sequence[Tensor]
+    given: Sequence[Tensor]
+    fresh: Sequence[Tensor]
+    masks: Sequence[Tensor]
+    lengths: Tensor | None
+    reset: Tensor | None
+    zoneout: Sequence[float]
+    dropout: bool
+    reverse: bool
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs(*self[1:8])
+
+    @property
+    def spec(self) -> Spec:
+        return _spec(self.cell, self.weights, self.zoneout, self.dropout)
 
 
-def _backward(
-    cell: str,
-    x: Tensor,
-    weights: Sequence[Tensor],
-    given: Sequence[Tensor],
-    fresh: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    zoneout: Sequence[float],
-    dropout: bool,
-    reverse: bool,
-    grads: Sequence[Tensor],
-    has_grad: Sequence[bool],
-    needs_x: bool,
-    sequence: Tensor,
-    rest: Tensor,
-) -> list[Tensor]:
-    inputs = Inputs(x, weights, given, fresh, masks, lengths, reset)
+def _forward(*arguments: Any) -> list[Tensor]:
+    *asked, training = arguments
+    run = _Asked(*asked)
+    return run_forward(run.spec, run.inputs, reverse=run.reverse, training=training)
+
+
+def _backward(*arguments: Any) -> list[Tensor]:
+    *asked, grads, has_grad, needs_x, sequence, rest = arguments
+    run = _Asked(*asked)
+    arrived = _spread(grads, has_grad)
     return run_backward(
-        _spec(cell, weights, zoneout, dropout),
-        inputs,
-        _spread(grads, has_grad),
-        reverse=reverse,
-        needs_x=needs_x,
-        sequence=sequence,
-        rest=rest,
+        run.spec, run.inputs, arrived, reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest
     )
 
 
@@ -88,49 +78,32 @@ def _spread(grads: Sequence[Tensor], has_grad: Sequence[bool]) -> list[Tensor | 
     return [next(found) if has else None for has in has_grad]
 
 
-def _forward_meta(
-    cell: str,
-    x: Tensor,
-    weights: Sequence[Tensor],
-    given: Sequence[Tensor],
-    fresh: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    zoneout: Sequence[float],
-    dropout: bool,
-    reverse: bool,
-    training: bool,
-) -> list[Tensor]:
-    spec = _spec(cell, weights, zoneout, dropout)
+def _forward_meta(*arguments: Any) -> list[Tensor]:
+    *asked, training = arguments
+    run = _Asked(*asked)
+    x, given, lengths, reset = run.x, run.given, run.lengths, run.reset
     B, T, _ = x.shape
-    sizes = tuple(int(size) for size in spec.sizes(x, weights, given))
+    sizes = tuple(int(size) for size in run.spec.sizes(x, run.weights, given))
     restarts = lengths is not None or reset is not None
     H = given[0].shape[1]
     N = padded(H)
     if restarts:
         sequence = x.new_empty(B, T, H)
     else:
-        sequence = x.new_empty((T + 1) * B * N).as_strided((B, T, H), (N, B * N, 1), 0 if reverse else B * N)
+        sequence = x.new_empty((T + 1) * B * N).as_strided((B, T, H), (N, B * N, 1), 0 if run.reverse else B * N)
     room = 0
     if training:
-        room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
+        room = room_for(run.spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
     rest = x.new_empty(room * x.element_size(), dtype=torch.uint8)
     return [sequence, *(x.new_empty(B, part.shape[1]) for part in given), rest]
 
 
-def _backward_meta(
-    cell: str,
-    x: Tensor,
-    weights: Sequence[Tensor],
-    given: Sequence[Tensor],
-    fresh: Sequence[Tensor],
-    *_: Any,
-) -> list[Tensor]:
-    needs_x = _[8]
-    B, T, I = x.shape
-    dx = x.new_empty(T, B, I).transpose(0, 1) if needs_x else x.new_empty(0)
-    return [dx, *(one.new_empty(one.shape) for one in (*weights, *given, *fresh))]
+def _backward_meta(*arguments: Any) -> list[Tensor]:
+    *asked, _grads, _has_grad, needs_x, _sequence, _rest = arguments
+    run = _Asked(*asked)
+    B, T, I = run.x.shape
+    dx = run.x.new_empty(T, B, I).transpose(0, 1) if needs_x else run.x.new_empty(0)
+    return [dx, *(one.new_empty(one.shape) for one in (*run.weights, *run.given, *run.fresh))]
 
 
 class _Saved:
@@ -138,12 +111,13 @@ class _Saved:
 
     @staticmethod
     def put(ctx: Any, inputs: Sequence[Any], outputs: Sequence[Tensor]) -> None:
-        cell, x, weights, given, fresh, masks, lengths, reset, zoneout, dropout, reverse = inputs[:11]
-        options = [one for one in (lengths, reset) if one is not None]
-        ctx.save_for_backward(x, *weights, *given, *fresh, *masks, *options, *outputs)
-        ctx.counts = (1, len(weights), len(given), len(fresh), len(masks))
-        ctx.has = (lengths is not None, reset is not None)
-        ctx.words = (cell, zoneout, dropout, reverse)
+        run = _Asked(*inputs[:11])
+        lists = (run.weights, run.given, run.fresh, run.masks)
+        options = [one for one in (run.lengths, run.reset) if one is not None]
+        ctx.save_for_backward(run.x, *chain(*lists), *options, *outputs)
+        ctx.counts = (1, *map(len, lists))
+        ctx.has = (run.lengths is not None, run.reset is not None)
+        ctx.words = (run.cell, run.zoneout, run.dropout, run.reverse)
         ctx.set_materialize_grads(False)
 
     @staticmethod

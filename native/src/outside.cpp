@@ -1,0 +1,119 @@
+// Where a run meets the arrays of its caller: inputs, outputs, and the states of sequences that begin and end.
+
+#include <algorithm>
+
+#include "run.h"
+
+namespace rondo {
+
+template <class T>
+template <class Element>
+Element* Engine<T>::Run::Member::outside(const Given<Element>& array, int t, int r) const {
+    if (!run.call.lanes) return array.data + r * array.batch + (run.call.reverse ? run.steps - 1 - t : t) * array.time;
+    const auto at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r];
+    return at < 0 ? nullptr : array.data + at / run.call.T_ * array.batch + at % run.call.T_ * array.time;
+}
+
+// Rows given from outside are brought into the chunk: x, masks, gradients of the outputs.
+template <class T>
+void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
+    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
+    for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
+        const RowBuffer& buffer = run.plan.rows[i];
+        if (buffer.role != role) continue;
+        const Given<const T> from = role == Role::x      ? run.call.x
+                                    : role == Role::mask ? run.call.masks[buffer.part]
+                                                         : run.asked->dy;
+        const Rows& place = run.rows[i];
+        const int n = run.engine.units(buffer.width);
+        for (int step = share.first; step < share.last; ++step) {
+            T* to = place.base + step * place.time;
+            const int t = begin + step;
+            for (int r = first_row; r < last_row; ++r) {
+                copy_rows<T>(to + r * place.row, 0, outside(from, t, r), 0, 1, n);
+            }
+        }
+    }
+}
+
+// The outputs, or the gradient of x, go where they belong.
+template <class T>
+void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
+    // One step is for the first member, who is also the one that begins the next sequence.
+    if (!by_rows && end - begin == 1 && id != 0) return;
+    const bool alone = by_rows || end - begin == 1;
+    const Share share(end - begin, alone ? 0 : id, alone ? 1 : count);
+    for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
+        const RowBuffer& buffer = run.plan.rows[i];
+        if (buffer.role != role || (role == Role::state && buffer.part != 0)) continue;
+        const Given<T> to = role == Role::dx ? run.asked->dx : run.y;
+        const Rows& place = run.rows[i];
+        const int n = run.engine.units(buffer.width);
+        for (int step = share.first; step < share.last; ++step) {
+            const int t = begin + step;
+            const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time;
+            for (int r = first_row; r < last_row; ++r) {
+                if (T* const target = outside(to, t, r)) std::memcpy(target, from + r * place.row, sizeof(T) * n);
+            }
+        }
+    }
+}
+
+// Sequences that begin before, or end after, step t.
+template <class T>
+void Engine<T>::Run::Member::events(int t, bool begins) {
+    const auto& list = (begins ? run.call.lanes->begins : run.call.lanes->ends)[t];
+    if (list.empty()) return;
+    for (const Lanes::Event& event : list) {
+        if ((!by_rows && id != 0) || event.row < first_row || event.row >= last_row) continue;
+        for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
+            const RowBuffer& buffer = run.plan.rows[i];
+            if (buffer.role != (run.backward ? Role::carry : Role::state)) continue;
+            const Rows& place = run.rows[i];
+            if (run.backward) {
+                exchange_gradient(event, buffer, place.base + event.row * place.row, begins);
+            } else {
+                const int entry = begins ? t : t + 1;
+                T* const at = place.base + place.time * (place.ring ? entry % 2 : entry);
+                exchange_state(event, buffer, at + event.row * place.row, begins);
+            }
+        }
+    }
+    meet();
+}
+
+// A sequence's first state comes into the row, its last one goes out.
+template <class T>
+void Engine<T>::Run::Member::exchange_state(const Lanes::Event& event, const RowBuffer& buffer, T* row, bool begins) {
+    const int n = run.engine.units(buffer.width);
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(event.sequence) * n;
+    if (begins) {
+        const T* from = (event.fresh ? run.call.fresh : run.call.given)[buffer.part];
+        copy_rows<T>(row, 0, from ? from + at : nullptr, 0, 1, n);
+    } else {
+        copy_rows<T>(run.final[buffer.part] + at, 0, row, 0, 1, n);
+    }
+}
+
+// Against time: the gradient of a sequence's last state comes in, that of its first one goes out and leaves nothing.
+template <class T>
+void Engine<T>::Run::Member::exchange_gradient(const Lanes::Event& event, const RowBuffer& buffer, T* row,
+                                               bool begins) {
+    const int n = run.engine.units(buffer.width);
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(event.sequence) * n;
+    if (!begins) {
+        const T* from = run.asked->dfinal[buffer.part];
+        for (int u = 0; u < n && from; ++u) row[u] += from[at + u];
+        return;
+    }
+    if (T* const to = (event.fresh ? run.asked->dfresh : run.asked->dgiven)[buffer.part]) {
+        const std::lock_guard lock(run.fresh_mutex);
+        for (int u = 0; u < n; ++u) to[at + u] += row[u];
+    }
+    std::fill_n(row, run.engine.padded(buffer.width), T(0));
+}
+
+template class Engine<float>;
+template class Engine<double>;
+
+}  // namespace rondo
