@@ -170,3 +170,11 @@ def test_a_rerun_by_steps_repeats_a_run_by_minutes(
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         TrainingOptions(**options)
+
+
+def test_the_time_left_is_estimated_from_the_steps_alone():
+    by_steps = Timetable(TrainingOptions(steps=50), 10)
+    assert by_steps.seconds_left(5, 110.0, before_steps=100.0) == pytest.approx(90.0)
+    assert by_steps.seconds_left(0, 100.0, before_steps=100.0) == math.inf
+    by_the_clock = Timetable(TrainingOptions(minutes=2), 10)
+    assert by_the_clock.seconds_left(5, 30.0, before_steps=20.0) == pytest.approx(90.0)

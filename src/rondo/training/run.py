@@ -75,6 +75,7 @@ class Run:
         self._started = self._updated = time.perf_counter()
         self._saved_step, self._saved_seconds = -1, 0.0
         self._count = 0.0
+        self._before_steps = 0.0
 
     # ------------------------------------------------------------------------------ begin and resume
 
@@ -107,6 +108,8 @@ class Run:
         self.model.train()
         if before is None:
             self.evaluate()
+            self._before_steps = time.perf_counter() - self._started
+        self._updated = time.perf_counter()
         self.log.flush()
 
     def _restore(self, before: Checkpoint) -> None:
@@ -187,7 +190,6 @@ class Run:
             standing.loss_count, standing.logged_step = 0, standing.step
         now = time.perf_counter()
         if now - self._updated >= _UPDATE_SECONDS and self.processes.is_main:
-            fraction = self.timetable.fraction(standing.step, standing.seconds)
             self.progress.update(
                 Now(
                     step=standing.step,
@@ -196,9 +198,9 @@ class Run:
                     learning_rate=rate,
                     rate=self._count / (now - self._updated),
                     unit=getattr(self.objective, "unit", "losses"),
-                    fraction=fraction,
+                    fraction=self.timetable.fraction(standing.step, standing.seconds),
                     seconds=standing.seconds,
-                    seconds_left=standing.seconds * (1 - fraction) / fraction if fraction else math.inf,
+                    seconds_left=self.timetable.seconds_left(standing.step, standing.seconds, self._before_steps),
                 )
             )
             self._updated, self._count = now, 0.0
@@ -220,6 +222,7 @@ class Run:
                 self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
         standing.metrics, standing.evaluated_step = metrics, standing.step
         standing.evaluation_seconds = seconds
+        self._updated += seconds  # the rate is that of training
         if not first:
             self._judge(better, metrics)
         self.log.write(

@@ -84,6 +84,13 @@ class Timetable:
             return min(1.0, step / self.steps)
         return min(1.0, seconds / (60 * (self._options.minutes or math.inf)))
 
+    def seconds_left(self, step: int, seconds: float, before_steps: float) -> float:
+        """An estimate; ``before_steps`` of the ``seconds`` had passed before the first step."""
+        done = self.fraction(step, seconds)
+        if self.steps is None:
+            before_steps = 0.0
+        return (seconds - before_steps) * (1 - done) / done if done else math.inf
+
     # -------------------------------------------------------------------------------- within the run
 
     def learning_rate(self, step: int) -> float:
