@@ -41,6 +41,11 @@ def checked_reset(
     return given.detach().to(device, torch.bool).reshape(B, T)
 
 
+def valid_steps(lengths: Tensor, T: int, device: torch.device) -> Tensor:
+    """Bool (B, T): True where a sequence has a step, False in its padding."""
+    return torch.arange(T, device=device) < lengths.to(device)[:, None]
+
+
 def as_tensor(name: str, given: object) -> Tensor:
     """A tensor, or numbers in lists as one; else an error that names the argument."""
     try:
