@@ -1,57 +1,173 @@
-"""The sequence classifier reads to each sequence's end, and learns."""
+"""The sequence classifier reads tokens and numbers to each sequence's end, is rebuilt from its description, and learns."""
 
 from __future__ import annotations
 
+import json
+from typing import Any, get_args
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from rondo.models.classifier import SequenceClassifier
-from rondo.models.options import RecurrentOptions
+from rondo.errors import ModelError, UsageError
+from rondo.layers import ReadoutName
+from rondo.models.classifier import (
+    NumberClassifierOptions,
+    SequenceClassifier,
+    TokenClassifierOptions,
+    describe,
+    number_classifier,
+    rebuild,
+    token_classifier,
+)
+from rondo.models.inputs import NumberInput, TokenInput
+from rondo.testing.tolerances import assert_close
+from tests.tasks.helpers import same
+
+LENGTHS = (9, 4, 1, 0, 2)
+SMALL: dict[str, Any] = {"cell": "gru", "layers": 1, "hidden": 12, "output_dropout": 0.0}
+KINDS: dict[str, dict[str, Any]] = {
+    "tokens": {"embedding": 5},
+    "numbers": {},
+    "convolved": {"conv_channels": 6, "conv_kernel": 3},
+    "two with strides": {"conv_channels": 6, "conv_layers": 2, "conv_stride": 2},
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def made(*, bidirectional: bool = False, output_dropout: float = 0.0, seed: int = 0) -> SequenceClassifier:
+def made(kind: str = "numbers", *, seed: int = 0, **options: Any) -> SequenceClassifier:
     torch.manual_seed(seed)
-    options = RecurrentOptions(cell="gru", layers=1, hidden=12)
-    return SequenceClassifier(3, 4, options, bidirectional=bidirectional, output_dropout=output_dropout)
+    given = {**SMALL, **KINDS[kind], **options}
+    if kind == "tokens":
+        return token_classifier(8, 4, TokenClassifierOptions(**given)).double()
+    return number_classifier(3, 4, NumberClassifierOptions(**given)).double()
 
 
+def drawn(kind: str, B: int = 5, T: int = 9) -> Tensor:
+    random = torch.Generator().manual_seed(1)
+    if kind == "tokens":
+        return torch.randint(8, (B, T), generator=random)
+    return torch.randn(B, T, 3, generator=random, dtype=torch.float64)
+
+
+def padded(x: Tensor, T: int) -> Tensor:
+    """With something in the padding, and as long as ``T``."""
+    wide = torch.full((len(x), T, *x.shape[2:]), 7, dtype=x.dtype)
+    for row, own, length in zip(wide, x, LENGTHS, strict=True):
+        row[:length] = own[:length]
+    return wide
+
+
+@pytest.mark.parametrize("readout", get_args(ReadoutName))
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_what_stands_in_the_padding_changes_nothing(bidirectional: bool) -> None:
-    model = made(bidirectional=bidirectional).eval()
-    x = torch.randn(5, 9, 3, generator=torch.Generator().manual_seed(1))
-    lengths = torch.tensor([9, 4, 1, 7, 2])
-    padded = x.clone()
-    for row, length in zip(padded, lengths, strict=True):
-        row[length:] = 99.0
-
-    logits = model(padded, lengths=lengths)
-
-    for number, length in enumerate(lengths.tolist()):
-        torch.testing.assert_close(logits[number], model(x[number : number + 1, :length])[0])
+@kinds
+def test_padding_changes_nothing(kind: str, bidirectional: bool, readout: str) -> None:
+    model, x = made(kind, bidirectional=bidirectional, readout=readout).eval(), drawn(kind)
+    logits = model(padded(x, 9), lengths=LENGTHS)
+    assert_close(model(padded(x, 30), lengths=LENGTHS), logits, torch.float64, what="more padding")
+    for number, length in enumerate(LENGTHS):
+        alone = model(x[number : number + 1, :length])[0]
+        assert_close(logits[number], alone, torch.float64, what=f"a sequence of {length} steps")
     assert not torch.allclose(logits, model(x))
 
 
 def test_both_directions_are_read_out() -> None:
-    assert made(bidirectional=True).readout.in_features == 2 * made().readout.in_features
+    assert made().head.in_features == 2 * made(bidirectional=False).head.in_features
+    assert made(readout="concat").head.in_features == 3 * made().head.in_features
 
 
-def test_output_dropout_acts_in_training_only() -> None:
-    model, x = made(output_dropout=0.5), torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(2))
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("numbers", {"output_dropout": 0.5}), ("tokens", {"token_dropout": 0.5})],
+    ids=["output_dropout", "token_dropout"],
+)
+def test_what_is_dropped_is_dropped_in_training_only(kind: str, options: dict[str, float]) -> None:
+    model, x = made(kind, **options), drawn(kind)
     assert not torch.equal(model(x), model(x))
     model.eval()
     assert torch.equal(model(x), model(x))
-    assert torch.equal(model(x), made().eval()(x))
+    assert torch.equal(model(x), made(kind).eval()(x))
 
 
-def test_it_learns_by_heart() -> None:
-    model = made(seed=3)
-    generator = torch.Generator().manual_seed(0)
-    x, digit = torch.randn(16, 6, 3, generator=generator), torch.randint(4, (16,), generator=generator)
+def test_a_dropped_token_is_dropped_whole() -> None:
+    torch.manual_seed(0)
+    vectors, _ = TokenInput(8, 5, token_dropout=0.4)(drawn("tokens", 50, 40))
+    gone = (vectors == 0).all(2)
+    assert torch.equal(gone, (vectors == 0).any(2))
+    assert 0.35 < gone.double().mean() < 0.45
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"conv_channels": 7}, {"conv_layers": 2}, {"conv_kernel": 5}, {"conv_stride": 2}, {"readout": "max"},
+     {"bidirectional": False}, {"hidden": 9}],
+    ids=str,
+)  # fmt: skip
+def test_an_option_changes_the_network(options: dict[str, Any]) -> None:
+    x = drawn("convolved")
+    assert not torch.allclose(made("convolved")(x), made("convolved", **options)(x))
+
+
+def test_strides_make_sequences_shorter() -> None:
+    torch.manual_seed(0)
+    convolved, lengths = NumberInput(3, channels=6, layers=2, stride=2)(
+        drawn("numbers").float(), torch.tensor([9, 8, 5, 0, 1])
+    )
+    assert convolved.shape == (5, 3, 6)
+    assert lengths is not None
+    assert lengths.tolist() == [3, 2, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("tokens", {"embedding": 0}, "--embedding is at least 1"),
+        ("tokens", {"token_dropout": 1.0}, "token_dropout is a probability"),
+        ("numbers", {"output_dropout": -0.1}, "output_dropout is a probability"),
+        ("convolved", {"conv_kernel": 4}, "--conv-kernel is an odd number, not 4"),
+        ("convolved", {"conv_stride": 0}, "--conv-stride is at least 1"),
+        ("convolved", {"conv_layers": 0}, "--conv-layers is at least 1"),
+        ("numbers", {"conv_channels": -1}, "--conv-channels is at least 0"),
+    ],
+)
+def test_what_makes_no_network_is_refused(kind: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        made(kind, **options)
+
+
+@kinds
+def test_it_is_rebuilt_from_its_description(kind: str) -> None:
+    options = {**SMALL, **KINDS[kind], "cell": "min_gru", "readout": "attention", "bidirectional": False}
+    model = made(kind, **options)
+    given = (TokenClassifierOptions if kind == "tokens" else NumberClassifierOptions)(**options)
+    config = json.loads(json.dumps({"network": describe(model, given)}))
+    again = rebuild(config, 8 if kind == "tokens" else 3, 4).double()
+    again.load_state_dict(model.state_dict())
+    assert same(again.state_dict(), model.state_dict())
+    assert torch.equal(again.eval()(drawn(kind)), model.eval()(drawn(kind)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden": "12"}, {"conv_channels": 2.5}, {"layers": 0}, {"readout": "mean of means"}, {"wings": 2}],
+    ids=str,
+)
+def test_a_description_that_is_none(change: dict[str, Any]) -> None:
+    config = {"network": describe(made(), NumberClassifierOptions(**SMALL))}
+    config["network"]["options"] |= change
+    with pytest.raises(ModelError, match=r"config\.json does not describe a classifier"):
+        rebuild(config, 3, 4)
+
+
+@kinds
+def test_it_learns_by_heart(kind: str) -> None:
+    model, x = made(kind, seed=3), drawn(kind, 16)
+    classes = torch.randint(4, (16,), generator=torch.Generator().manual_seed(0))
     optimiser = torch.optim.Adam(model.parameters(), lr=0.03)
-    for _ in range(120):
+    for _ in range(80):
         optimiser.zero_grad()
-        F.cross_entropy(model(x), digit).backward()
+        F.cross_entropy(model(x), classes).backward()
         optimiser.step()
-    assert F.cross_entropy(model(x), digit).item() < 0.05
-    assert torch.equal(model(x).argmax(1), digit)
+    assert F.cross_entropy(model(x), classes).item() < 0.05
+    assert torch.equal(model(x).argmax(1), classes)

@@ -10,9 +10,13 @@ from torch import Tensor
 
 from rondo.backends.cpu.native import why_not
 from rondo.errors import UsageError
-from rondo.models.classifier import SequenceClassifier
+from rondo.models.classifier import (
+    NumberClassifierOptions,
+    TokenClassifierOptions,
+    number_classifier,
+    token_classifier,
+)
 from rondo.models.language_model import LanguageModel, LanguageModelOptions
-from rondo.models.options import RecurrentOptions
 from rondo.models.place import PARTS, PlaceTokens
 from rondo.models.stepper import TokenStepper
 from rondo.testing.tolerances import assert_close
@@ -127,8 +131,25 @@ def test_changed_weights_are_noticed(kind: str, backend: str) -> None:
 @backends
 def test_a_classifier_says_at_every_step_what_it_thinks(backend: str) -> None:
     torch.manual_seed(0)
-    model = SequenceClassifier(3, 4, RecurrentOptions(cell="gru", layers=2, hidden=12, backend=backend)).eval()
+    options = {"cell": "gru", "layers": 2, "hidden": 12, "backend": backend, "bidirectional": False}
+    model = number_classifier(3, 4, NumberClassifierOptions(**options)).eval()
     x = torch.randn(2, 9, 3)
     stepper = model.stepper(2)
     for t in range(9):
         assert_close(stepper(x[:, t]), model(x[:, : t + 1]).detach(), torch.float32)
+
+    reader = token_classifier(7, 4, TokenClassifierOptions(**options)).eval()
+    tokens = torch.randint(7, (2, 9))
+    stepper = reader.stepper(2)
+    for t in range(9):
+        assert_close(stepper.step_rows(tokens[:, t]), reader(tokens[:, : t + 1]).detach(), torch.float32)
+
+
+def test_what_needs_the_whole_sequence_has_no_stepper() -> None:
+    for options, said in (
+        ({}, "bidirectional"),
+        ({"bidirectional": False, "readout": "mean"}, "'mean' needs the whole sequence"),
+        ({"bidirectional": False, "conv_channels": 3}, "convolutions look ahead"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            number_classifier(3, 4, NumberClassifierOptions(cell="gru", hidden=5, **options)).stepper()

@@ -138,7 +138,7 @@ def test_page_and_card_hold_the_baselines(trained: tuple[Path, dict[str, Any]]) 
     [
         {"seed": 1}, {"cell": "lstm"}, {"layers": 2}, {"hidden": 13}, {"bidirectional": False}, {"output_dropout": 0.0},
         {"batch_size": 30}, {"learning_rate": 1e-3}, {"weight_decay": 0.5}, {"test_fraction": 0.3},
-        {"valid_fraction": 0.3}, {"input_dropout": 0.3}, {"recurrent_dropout": 0.3},
+        {"valid_fraction": 0.3}, {"input_dropout": 0.3}, {"recurrent_dropout": 0.3}, {"readout": "max"}, {"conv_channels": 6},
     ],
     ids=str,
 )  # fmt: skip
@@ -162,7 +162,7 @@ def test_what_is_kept_is_what_is_scored(tmp_path: Path, no_report: None, monkeyp
 
 def test_double_precision_trains_and_is_kept(tmp_path: Path, no_report: None) -> None:
     result = train(tmp_path / "m", precision="64")
-    assert weights(tmp_path / "m")["readout.weight"].dtype == torch.float64
+    assert weights(tmp_path / "m")["head.weight"].dtype == torch.float64
     assert rondo.load(tmp_path / "m").evaluate()["accuracy"] == result["score"]
 
 

@@ -1,42 +1,141 @@
-"""The sequence classifier: many to one. A sequence goes in, one of a set of classes comes out."""
+"""The sequence classifier: many to one. A sequence goes in, one or several of a set of classes come out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from rondo.cells import Cell
-from rondo.layers import Stepper
-from rondo.layers.dropout import dropped
+from rondo.errors import ModelError, RondoError, UsageError
+from rondo.layers import Readout, ReadoutName, Stepper
+from rondo.layers.dropout import dropped, probability
+from rondo.layers.masks import checked_lengths
+from rondo.models.inputs import NumberInput, TokenInput
 from rondo.models.options import RecurrentOptions
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(RecurrentOptions):
+    """The network."""
+
+    bidirectional: bool = True
+    """Read each sequence in both directions."""
+    readout: ReadoutName = "last"
+    """How the steps become one vector: the last step, mean or max over the steps, attention (a mean with learned
+    weights), or concat: last, max and mean beside each other."""
+    output_dropout: float = 0.3
+    """Probability of dropping values before the read-out's vector becomes classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenClassifierOptions(ClassifierOptions):
+    """The network."""
+
+    embedding: int = 128
+    """Width of the token vectors."""
+    token_dropout: float = 0.0
+    """Probability of dropping a token whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberClassifierOptions(ClassifierOptions):
+    """The network."""
+
+    conv_channels: int = 0
+    """Channels of convolutions over time before the layers; 0: none."""
+    conv_layers: int = 1
+    """How many convolutions there are."""
+    conv_kernel: int = 5
+    """Steps that each convolution sees, an odd number."""
+    conv_stride: int = 1
+    """Each convolution makes the sequence shorter by this factor."""
+
+
 class SequenceClassifier(nn.Module):
-    """A recurrent stack over (B, T, features), read out after each sequence's last valid step."""
+    """Input, recurrent stack, read-out over the steps, and a linear head with one value for each class.
+
+    Whether classes exclude each other is a matter of the loss and of what makes probabilities of the values.
+    ``cell`` stands in for the option when a saved model brings its own.
+    """
 
     def __init__(
-        self,
-        input_size: int,
-        classes: int,
-        recurrent: RecurrentOptions,
-        *,
-        bidirectional: bool = False,
-        output_dropout: float = 0.0,
-        cell: Cell | None = None,
+        self, input: TokenInput | NumberInput, classes: int, options: ClassifierOptions, *, cell: Cell | None = None
     ) -> None:
         super().__init__()
-        self.recurrent = recurrent.build(input_size, cell=cell, bidirectional=bidirectional)
-        self.readout = nn.Linear(self.recurrent.output_size, classes)
-        self.output_dropout = output_dropout
+        self.input = input
+        self.recurrent = options.build(input.output_size, cell=cell, bidirectional=options.bidirectional)
+        self.readout = Readout(options.readout, self.recurrent.output_size)
+        self.head = nn.Linear(self.readout.output_size, classes)
+        self.output_dropout = probability("output_dropout", options.output_dropout)
 
     def forward(self, x: Tensor, *, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
-        """Unnormalised log-probabilities (B, classes)."""
-        last = self.recurrent(x, lengths=lengths).last
+        """Unnormalised log-probabilities (B, classes) of tokens (B, T), or of numbers (B, T, features)."""
+        vectors, ends = self.input(x, checked_lengths(lengths, *x.shape[:2]))
+        return self.read(vectors, ends)
+
+    def read(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
+        """The same from what the input makes of a sequence: that is where gradients say what counted."""
+        read = self.readout(self.recurrent(vectors, lengths=lengths), lengths)
         if self.training:
-            last = dropped(last[:, None], self.output_dropout, locked=False)[:, 0]
-        return self.readout(last)
+            read = dropped(read[:, None], self.output_dropout, locked=False)[:, 0]
+        return self.head(read)
 
     def stepper(self, batch_size: int = 1) -> Stepper:
-        """What reads one step x (B, features) at a call and says what it thinks so far: (B, classes)."""
-        return self.recurrent.stepper(batch_size, readout=self.readout)
+        """What reads one step at a call and says what it thinks so far: (B, classes).
+
+        Numbers are given as x (B, features) to the stepper, tokens (B,) to its ``step_rows``.
+        """
+        if self.readout.name != "last":
+            raise UsageError(f"the read-out '{self.readout.name}' needs the whole sequence; 'last' goes step by step")
+        if isinstance(self.input, TokenInput):
+            return self.recurrent.stepper(batch_size, readout=self.head, tables=[(self.input.embedding.weight, 1.0)])
+        if len(self.input.convolutions):
+            raise UsageError("convolutions look ahead: this network does not go step by step")
+        return self.recurrent.stepper(batch_size, readout=self.head)
+
+
+def token_classifier(
+    vocabulary_size: int, classes: int, options: TokenClassifierOptions, *, cell: Cell | None = None
+) -> SequenceClassifier:
+    """A classifier of sequences of tokens."""
+    tokens = TokenInput(vocabulary_size, options.embedding, token_dropout=options.token_dropout)
+    return SequenceClassifier(tokens, classes, options, cell=cell)
+
+
+def number_classifier(
+    features: int, classes: int, options: NumberClassifierOptions, *, cell: Cell | None = None
+) -> SequenceClassifier:
+    """A classifier of sequences of numbers."""
+    numbers = NumberInput(
+        features, channels=options.conv_channels, layers=options.conv_layers, kernel=options.conv_kernel,
+        stride=options.conv_stride,
+    )  # fmt: skip
+    return SequenceClassifier(numbers, classes, options, cell=cell)
+
+
+def describe(network: SequenceClassifier, options: ClassifierOptions) -> dict[str, Any]:
+    """The entry ``network`` of a model's configuration, from which `rebuild` makes the network again.
+
+    ``options`` may be a task's own, with more fields than the network takes.
+    """
+    kind = TokenClassifierOptions if isinstance(network.input, TokenInput) else NumberClassifierOptions
+    named = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    return {"options": named, "cell": network.recurrent.cell.to_json()}
+
+
+def rebuild(config: Mapping[str, Any], size: int, classes: int, at_most: int | None = None) -> SequenceClassifier:
+    """The network that a model's configuration describes, its cell built from the saved graph.
+
+    ``size`` is that of the vocabulary, or the number of features; ``at_most`` as in `RecurrentOptions.saved`.
+    """
+    try:
+        saved, cell = config["network"]["options"], Cell.from_json(config["network"]["cell"])
+        if "embedding" in saved:
+            return token_classifier(size, classes, TokenClassifierOptions.saved(saved, at_most), cell=cell)
+        return number_classifier(size, classes, NumberClassifierOptions.saved(saved, at_most), cell=cell)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
+        raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None

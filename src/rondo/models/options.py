@@ -10,6 +10,11 @@ from rondo.cells import Cell
 from rondo.errors import ModelError, UsageError
 from rondo.layers import Recurrent
 
+WHOLE_NUMBERS = (
+    "layers", "hidden", "projection", "embedding", "conv_channels", "conv_layers", "conv_kernel", "conv_stride",
+)  # fmt: skip
+"""Options that say how large something is, here and in the classes made from this one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions:
@@ -58,14 +63,15 @@ class RecurrentOptions:
         torch's meta device.
         """
         read = cls(**options)
-        for name in ("layers", "hidden", "projection", "embedding"):
+        for name in WHOLE_NUMBERS:
             value = getattr(read, name, None)
             if value is not None and type(value) is not int:
                 raise ModelError(f"{name} is a whole number, not {str(value)[:80]}")
         if at_most is None:
             return read
         # Runs anywhere; more layers than there are weights are too many already, whatever their number.
-        return replace(read, layers=min(read.layers, at_most), backend="reference")
+        fewer = {name: min(getattr(read, name), at_most) for name in ("layers", "conv_layers") if hasattr(read, name)}
+        return replace(read, backend="reference", **fewer)
 
     def build(self, input_size: int, *, cell: Cell | None = None, bidirectional: bool = False) -> Recurrent:
         """The stack; ``cell`` stands in for the name when a saved model brings its own."""

@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rondo.cells import Cell
-from rondo.errors import ModelError, RondoError, UsageError
-from rondo.models.classifier import SequenceClassifier
+from rondo.errors import UsageError
+from rondo.models.classifier import SequenceClassifier, describe, number_classifier, rebuild
 from rondo.models.folder import read_model, save_model
-from rondo.models.options import RecurrentOptions
 from rondo.models.weights import count_parameters, load_network
 from rondo.tasks.digits.data import CLASSES, ROW_LENGTH, read_digits
 from rondo.tasks.digits.options import DigitData, DigitNetwork
@@ -36,7 +34,7 @@ class DigitModel:
     @torch.no_grad()
     def predict_proba(self, rows: Any) -> Tensor:
         """Probabilities (N, 10) for images (N, 8, 8) with values from 0 (paper) to 1 (ink)."""
-        weight = self.network.readout.weight
+        weight = self.network.head.weight
         images = torch.as_tensor(rows, dtype=weight.dtype, device=weight.device)
         if images.dim() != 3 or images.shape[1:] != (ROW_LENGTH, ROW_LENGTH):
             raise UsageError(f"images have shape {tuple(images.shape)}; expected (N, {ROW_LENGTH}, {ROW_LENGTH})")
@@ -65,31 +63,11 @@ class DigitModel:
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> DigitModel:
         """The model in ``folder``; its cell comes from the saved graph."""
         config, tensors = read_model(folder)
-        network = load_network(lambda at_most: network_from(config, at_most), tensors, Path(folder))
+        network = load_network(lambda at_most: rebuild(config, ROW_LENGTH, CLASSES, at_most), tensors, Path(folder))
         return cls(network.to(device), config)
 
 
 def build_network(options: DigitNetwork) -> tuple[SequenceClassifier, dict[str, Any]]:
     """A new network, and the configuration from which it can be built again."""
-    shape = {
-        "recurrent": {name: getattr(options, name) for name in RecurrentOptions.__dataclass_fields__},
-        "bidirectional": options.bidirectional,
-        "output_dropout": options.output_dropout,
-    }
-    network = _network(shape)
-    return network, {**shape, "cell": network.recurrent.cell.to_json()}
-
-
-def network_from(config: Mapping[str, Any], at_most: int | None = None) -> SequenceClassifier:
-    """The network that a model's configuration describes."""
-    try:
-        return _network(config["network"], cell=Cell.from_json(config["network"]["cell"]), at_most=at_most)
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
-        raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None
-
-
-def _network(shape: Mapping[str, Any], *, cell: Cell | None = None, at_most: int | None = None) -> SequenceClassifier:
-    return SequenceClassifier(
-        ROW_LENGTH, CLASSES, RecurrentOptions.saved(shape["recurrent"], at_most), bidirectional=shape["bidirectional"],
-        output_dropout=shape["output_dropout"], cell=cell,
-    )  # fmt: skip
+    network = number_classifier(ROW_LENGTH, CLASSES, options)
+    return network, describe(network, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rondo.models.options import RecurrentOptions
+from rondo.models.classifier import NumberClassifierOptions
 from rondo.training.options import TrainingOptions
 
 
@@ -20,7 +20,7 @@ class DigitData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitNetwork(RecurrentOptions):
+class DigitNetwork(NumberClassifierOptions):
     """The network."""
 
     cell: str = "gru"
@@ -31,8 +31,6 @@ class DigitNetwork(RecurrentOptions):
     """Units in each layer and direction."""
     bidirectional: bool = True
     """Read the rows from the top and from the bottom."""
-    output_dropout: float = 0.3
-    """Probability of dropping values before the read-out."""
 
 
 @dataclass(frozen=True, kw_only=True)

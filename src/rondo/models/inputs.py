@@ -1,0 +1,74 @@
+"""What stands before the layers of a classifier or tagger: vectors of tokens, or numbers, convolved or as they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rondo.errors import UsageError
+from rondo.layers.dropout import probability
+from rondo.layers.masks import valid_steps
+
+
+class TokenInput(nn.Module):
+    """A vector for each token.
+
+    ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros with this probability
+    (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification").
+    """
+
+    def __init__(self, vocabulary_size: int, width: int, *, token_dropout: float = 0.0) -> None:
+        super().__init__()
+        if width < 1:
+            raise UsageError(f"--embedding is at least 1, not {width}")
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        self.token_dropout = probability("token_dropout", token_dropout)
+
+    @property
+    def output_size(self) -> int:
+        """The width of the vectors."""
+        return self.embedding.embedding_dim
+
+    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Vectors (B, T, width) of tokens (B, T), and the lengths as they were."""
+        vectors: Tensor = self.embedding(tokens)
+        if self.training and self.token_dropout:
+            kept = torch.rand(tokens.shape, device=tokens.device) >= self.token_dropout
+            vectors = vectors * kept[..., None]
+        return vectors, lengths
+
+
+class NumberInput(nn.Module):
+    """Numbers as they are, (B, T, features), or after convolutions over time.
+
+    Each convolution has a kernel of odd width with zeros at both ends, then layer normalisation over its channels
+    and a ReLU. ``stride`` above 1 makes the sequence shorter by that factor in each of them. Nothing looks at padding.
+    """
+
+    def __init__(self, features: int, *, channels: int = 0, kernel: int = 5, layers: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        for name, value, least in (("channels", channels, 0), ("layers", layers, 1), ("stride", stride, 1)):
+            if value < least:
+                raise UsageError(f"--conv-{name} is at least {least}, not {value}")
+        if kernel < 1 or kernel % 2 == 0:
+            raise UsageError(f"--conv-kernel is an odd number, not {kernel}")
+        self.output_size = channels or features
+        self.stride = stride
+        widths = [features] + [channels] * (layers if channels else 0)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, after, kernel, stride=stride, padding=kernel // 2)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in self.convolutions)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Features (B, T', output_size), and how many of the T' steps each sequence has."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            if x.shape[1] == 0:
+                x = x.new_zeros(x.shape[0], 0, self.output_size)
+                continue
+            if lengths is not None:  # what lies in padding must be the zeros that lie beyond the ends
+                x = torch.where(valid_steps(lengths, x.shape[1], x.device)[..., None], x, 0.0)
+                lengths = (lengths + self.stride - 1) // self.stride
+            x = norm(convolution(x.transpose(1, 2)).transpose(1, 2)).relu()
+        return x, lengths
