@@ -1,4 +1,4 @@
-"""The sequence classifier reads tokens and numbers to each sequence's end, is rebuilt from its description, and learns."""
+"""The sequence classifier reads tokens and numbers to their end, is rebuilt from its description, and learns."""
 
 from __future__ import annotations
 

@@ -138,7 +138,8 @@ def test_page_and_card_hold_the_baselines(trained: tuple[Path, dict[str, Any]]) 
     [
         {"seed": 1}, {"cell": "lstm"}, {"layers": 2}, {"hidden": 13}, {"bidirectional": False}, {"output_dropout": 0.0},
         {"batch_size": 30}, {"learning_rate": 1e-3}, {"weight_decay": 0.5}, {"test_fraction": 0.3},
-        {"valid_fraction": 0.3}, {"input_dropout": 0.3}, {"recurrent_dropout": 0.3}, {"readout": "max"}, {"conv_channels": 6},
+        {"valid_fraction": 0.3}, {"input_dropout": 0.3}, {"recurrent_dropout": 0.3}, {"readout": "max"},
+        {"conv_channels": 6},
     ],
     ids=str,
 )  # fmt: skip

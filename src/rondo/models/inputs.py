@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,7 @@ class NumberInput(nn.Module):
         widths = [features] + [channels] * (layers if channels else 0)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, after, kernel, stride=stride, padding=kernel // 2)
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in self.convolutions)
 
