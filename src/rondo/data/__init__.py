@@ -1,1 +1,1 @@
-"""From files to batches: reading any text file, tokens, streams for truncated BPTT, length buckets."""
+"""From files to batches: reading any text file, labelled sequences and their parts, tokens, streams, buckets."""
