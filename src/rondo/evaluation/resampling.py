@@ -1,0 +1,124 @@
+"""Intervals of any score by the bootstrap (Efron 1979), and of the difference between two systems.
+
+The items are drawn anew with replacement, many times, and the score is taken of each draw; the interval is
+between percentiles of these scores. Two systems are compared on the same draws, for what is hard for one is
+mostly hard for the other. Where items are in groups that resemble each other, groups are drawn (Field and
+Welsh 2007, the cluster bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.errors import DataError, UsageError
+from rondo.evaluation.classification import Measure, Predictions, Sums
+
+Floats = npt.NDArray[np.float64]
+
+ROOM = 1 << 22
+"""How many counts are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """One system's score less another's on the same items."""
+
+    ahead: float
+    """The share of the draws in which the first system has the better score; half of those in which they tie."""
+
+
+def interval(
+    measure: Measure,
+    predictions: Predictions,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    groups: Sequence[Any] | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """A score with its interval; ``groups`` has the group of each item."""
+    value = measure(predictions)
+    sums = _grouped(measure.sums(predictions), groups)
+    scores = np.concatenate(
+        [measure.score(counts @ sums.rows) for counts in _draws(sums.kind, len(sums.rows), resamples, seed)]
+    )
+    return Estimate(value, *_percentiles(scores, level))
+
+
+def difference(
+    measure: Measure,
+    ours: Predictions,
+    theirs: Predictions,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    groups: Sequence[Any] | None = None,
+    seed: int = 0,
+) -> Difference:
+    """How far ``ours`` is above ``theirs``, both on the same items in the same order."""
+    if len(ours) != len(theirs):
+        raise DataError(f"the systems were given {len(ours)} and {len(theirs)} items; compared are those on the same.")
+    value = measure(ours) - measure(theirs)
+    first, second = measure.sums(ours), measure.sums(theirs)
+    pairs, kind = np.unique(first.kind * len(second.rows) + second.kind, return_inverse=True)
+    width = first.rows.shape[1]
+    rows = np.concatenate([first.rows[pairs // len(second.rows)], second.rows[pairs % len(second.rows)]], axis=1)
+    sums = _grouped(Sums(kind, rows), groups)
+    parts = []
+    for counts in _draws(sums.kind, len(sums.rows), resamples, seed):
+        drawn = counts @ sums.rows
+        parts.append(measure.score(drawn[:, :width]) - measure.score(drawn[:, width:]))
+    gaps = np.concatenate(parts)
+    signs = np.sign(gaps if measure.better == "higher" else -gaps)
+    return Difference(value, *_percentiles(gaps, level), ahead=float((1 + signs).mean() / 2))
+
+
+def _grouped(sums: Sums, groups: Sequence[Any] | None) -> Sums:
+    """Sums whose items are whole groups."""
+    if groups is None:
+        return sums
+    if len(groups) != len(sums.kind):
+        raise DataError(f"{len(sums.kind)} items have {len(groups)} groups.")
+    number = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    rows = np.zeros((len(number), sums.rows.shape[1]))
+    np.add.at(rows, [number[group] for group in groups], sums.rows[sums.kind])
+    return Sums(np.arange(len(number)), rows)
+
+
+def _draws(kind: npt.NDArray[np.int64], kinds: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often items of each kind were drawn, (resamples, kinds) in several parts."""
+    if resamples < 1:
+        raise UsageError(f"resamples are at least 1, not {resamples}.")
+    rng = np.random.default_rng(seed)
+    size = len(kind)
+    shares = np.bincount(kind, minlength=kinds) / size
+    few = 8 * kinds < size  # then it is quicker to draw how often each kind comes than to draw the items
+    for start in range(0, resamples, step := max(1, ROOM // (kinds if few else size))):
+        number = min(step, resamples - start)
+        if few:
+            counts = rng.multinomial(size, shares, size=number)
+        else:
+            drawn = kind[rng.integers(size, size=(number, size))] + kinds * np.arange(number)[:, None]
+            counts = np.bincount(drawn.ravel(), minlength=number * kinds).reshape(number, kinds)
+        yield counts.astype(np.float64)
+
+
+def _percentiles(scores: Floats, level: float) -> tuple[float, float]:
+    if not 0 < level < 1:
+        raise UsageError(f"the level of an interval is between 0 and 1, not {level}.")
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
