@@ -51,7 +51,7 @@ def proportion_interval(successes: int, trials: int, *, level: float = 0.95) -> 
     """Wilson's interval for a share: right for few trials and for shares near 0 and 1 as well."""
     if not 0 <= successes <= trials or not trials:
         raise DataError(f"{successes} of {trials} is no share.")
-    z = NormalDist().inv_cdf(0.5 + _checked(level) / 2)
+    z = NormalDist().inv_cdf(0.5 + checked_level(level) / 2)
     share = successes / trials
     centre = share + z**2 / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
@@ -82,12 +82,13 @@ def bootstrap_interval(
     draws = -(-len(data) // block)
     rng = np.random.default_rng(seed)
     resampled = np.array([means[rng.integers(len(means), size=draws)].mean() for _ in range(resamples)])
-    tail = (1 - _checked(level)) / 2
+    tail = (1 - checked_level(level)) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _checked(level: float) -> float:
+def checked_level(level: float) -> float:
+    """The level of an interval, or an error."""
     if not 0 < level < 1:
         raise UsageError(f"the level of an interval is between 0 and 1, not {level}.")
     return level
