@@ -81,11 +81,12 @@ def read_columns(
                 yield Verbatim(line + "\n")
             continue
         cells = layout.cells(line)
-        begins = cells[layout.token if len(cells) == layout.width else 0] == DOCUMENT
+        begins = cells[0] == DOCUMENT or (len(cells) == layout.width and cells[layout.token] == DOCUMENT)
         if begins or gathered.marker:
             yield from gathered.taken()
         if begins:
             gathered.document += 1
+            gathered.marker = len(cells) == layout.width
         if len(cells) != layout.width:
             if not begins:
                 raise DataError(_ragged(Origin(name, number), len(cells), layout))
@@ -109,10 +110,7 @@ class _Gathered:
         self._tags: list[str] = []
         self._numbers: list[int] = []
         self._lines: list[tuple[str, bool]] = []
-
-    @property
-    def marker(self) -> bool:
-        return bool(self.tokens) and self.tokens[0] == DOCUMENT
+        self.marker = False
 
     def comment(self, line: str) -> None:
         if self._keep:
