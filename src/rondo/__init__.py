@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rondo.cells import Cell, State, cell, get_cell
     from rondo.layers import Recurrent, StackState
     from rondo.nn import accelerate
+    from rondo.tasks.classify.estimator import TextClassifier
     from rondo.tasks.registry import load, train
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "Recurrent": "rondo.layers",
     "StackState": "rondo.layers",
     "State": "rondo.cells",
+    "TextClassifier": "rondo.tasks.classify.estimator",
     "accelerate": "rondo.nn",
     "cell": "rondo.cells",
     "get_cell": "rondo.cells",
@@ -34,7 +36,8 @@ _HOME = {
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
 __all__ = [
-    "Cell", "Recurrent", "StackState", "State", "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
+    "Cell", "Recurrent", "StackState", "State", "TextClassifier", "__version__", "accelerate", "cell", "get_cell",
+    "load", "nn", "train",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 Every failure that a user can cause is one of these classes. The message names what was given,
 what was expected and what to do; the command line prints it without a traceback and ends with
-``exit_code``.
+``exit_code``. What Python and its libraries raise a ValueError for is a ValueError here, too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ class RondoError(Exception):
     exit_code = 1
 
 
-class UsageError(RondoError):
+class UsageError(RondoError, ValueError):
     """What was asked makes no sense: an unknown name, options that exclude each other."""
 
     exit_code = 2
 
 
-class DataError(RondoError):
-    """A file of the user's cannot be used: missing, empty, damaged, wrongly encoded, too short."""
+class DataError(RondoError, ValueError):
+    """Data of the user's cannot be used: a file that is missing, damaged or wrongly encoded, an array of no use."""
 
 
 class ModelError(RondoError):

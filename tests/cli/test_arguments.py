@@ -8,8 +8,9 @@ from typing import Any, Literal
 import pytest
 from rich.cells import cell_len
 
-from rondo.cli.arguments import Group, Option, field_helps, options_of, parse
+from rondo.cli.arguments import Group, Option, options_of, parse
 from rondo.errors import UsageError
+from rondo.tasks.documented import field_helps
 
 
 @dataclass

@@ -94,6 +94,13 @@ def test_one_target_a_sequence_and_features() -> None:
     np.testing.assert_array_equal(batch.inputs[row, :2], data[0])
 
 
+def test_values_of_a_sequence_that_are_as_many_as_its_steps_are_not_padded() -> None:
+    data, values = [[1, 2, 3], [4, 5, 6]], [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]
+    for longer in (data, [[1, 2, 3], [4, 5, 6, 7]]):
+        batch = LengthBuckets(longer, values, batch_size=2, stepwise=False).batch(0, 0)
+        assert batch.targets.tolist() == [values[i] for i in batch.indices.tolist()]
+
+
 def test_empty_sequences_are_batched_too() -> None:
     batch = LengthBuckets([[], [4, 5]], [0, 1], batch_size=2).batch(0, 0)
     assert sorted(batch.lengths.tolist()) == [0, 2]

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_type_hints
 import numpy as np
 import pytest
 
-from rondo.cli.arguments import field_helps
 from rondo.errors import UsageError
+from rondo.tasks.documented import field_helps
 from rondo.tasks.options import converted, defaults, from_flat, option_names, to_sections
 from rondo.tasks.registry import TASKS
 from rondo.tasks.text.options import TextOptions

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import docstring_parser
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from rondo.cli.help import print_help
 from rondo.errors import UsageError, nearest
+from rondo.tasks.documented import field_helps
 from rondo.tasks.options import converted
 
 _POSITIONAL: Any = tyro.conf.Positional
@@ -108,16 +108,6 @@ def options_of(source: type, *, metavars: Mapping[str, str] | None = None, pair:
         )
         for field in dataclasses.fields(source)
     )  # fmt: skip
-
-
-def field_helps(source: type) -> dict[str, str]:
-    """The text below each field of a dataclass, on one line; a subclass's own text counts."""
-    helps: dict[str, str] = {}
-    for parent in reversed(source.__mro__):
-        if dataclasses.is_dataclass(parent):
-            parsed = docstring_parser.parse_from_object(parent)
-            helps |= {item.args[1]: " ".join((item.description or "").split()) for item in parsed.params}
-    return helps
 
 
 def parse(

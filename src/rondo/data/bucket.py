@@ -41,7 +41,8 @@ class LengthBuckets:
 
     Each epoch the sequences are shuffled, sorted by length within pools of `POOL` batches, cut into batches
     whose sizes differ by at most one, and the batches shuffled. ``targets`` are one value a sequence, or
-    one array a sequence that is as long as it: then they are padded too. With ``batch_tokens`` in place of
+    one array a sequence that is as long as it: then they are padded too. Arrays that are no values of steps,
+    but by chance may be as long as sequences, need ``stepwise=False``. With ``batch_tokens`` in place of
     ``batch_size``, a batch holds as many sequences as fit in that many steps, padding included.
     """
 
@@ -54,6 +55,7 @@ class LengthBuckets:
         batch_tokens: int | None = None,
         seed: int = 0,
         padding: float = 0,
+        stepwise: bool | None = None,
     ) -> None:
         self.sequences = [np.asarray(sequence) for sequence in sequences]
         self.targets = [np.asarray(target) for target in targets]
@@ -64,9 +66,8 @@ class LengthBuckets:
             raise DataError("there are no sequences to make batches of.")
         if len(self.targets) != len(self.sequences):
             raise DataError(f"{len(self.sequences)} sequences have {len(self.targets)} targets.")
-        self._stepwise = all(
-            target.ndim and len(target) == length for target, length in zip(self.targets, self.lengths, strict=True)
-        )
+        fitting = (t.ndim and len(t) == length for t, length in zip(self.targets, self.lengths, strict=True))
+        self._stepwise = all(fitting) if stepwise is None else stepwise
         if (batch_size is None) == (batch_tokens is None):
             raise UsageError("a batch is measured either in sequences or in tokens: give one of the two.")
         self._batch_size = batch_size

@@ -1,0 +1,176 @@
+"""`ClassifierModel`: a trained network with what turns items into its inputs and its outputs into classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rondo.errors import ModelError
+from rondo.evaluation.calibration import scaled
+from rondo.models.classifier import SequenceClassifier, rebuild
+from rondo.models.folder import check_parts, read_model, save_model
+from rondo.models.weights import count_parameters, load_network
+from rondo.storage import gathering
+from rondo.tasks.classification.classes import Classes
+from rondo.tasks.estimator import folder_bytes, folder_of
+
+I = TypeVar("I")
+Floats = npt.NDArray[np.float64]
+
+BATCH_ITEMS, BATCH_STEPS = 256, 1 << 14
+"""What is run at once: so many sequences at most, and so many steps with their padding."""
+POOL_ITEMS, POOL_STEPS = 1 << 12, 1 << 20
+"""What a stream keeps in memory, to be sorted by length."""
+
+
+class Encoder(Protocol):
+    """What turns items into sequences for a network; each task has its own."""
+
+    @property
+    def input_size(self) -> int:
+        """The size of the vocabulary, or the number of features."""
+
+    def encode(self, item: Any) -> npt.NDArray[Any]:
+        """Token ids (T,), or numbers (T, features)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it stands in the configuration, as ``encoder``."""
+
+    def save(self, folder: str | Path) -> None:
+        """Write what of it is in files of its own."""
+
+    def tidy(self, folder: str | Path) -> None:
+        """Remove files that an earlier model's encoder left in the folder."""
+
+    @classmethod
+    def load(cls, folder: str | Path, saved: Any) -> Self:
+        """From the model's folder and what `to_json` gave; `ModelError` for what cannot be."""
+
+
+class ClassifierModel:
+    """A trained classifier. Made by training or by `rondo.load`."""
+
+    def __init__(
+        self, network: SequenceClassifier, encoder: Encoder, classes: Classes, config: Mapping[str, Any]
+    ) -> None:
+        self.network = network.eval()
+        self.encoder = encoder
+        self.classes = classes
+        self.config = dict(config)
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        name: str = self.config["task"]
+        return name
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return count_parameters(self.network)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by, so that probabilities say how often the model is right; 1 if not calibrated."""
+        return float(self.config.get("temperature", 1.0))
+
+    def logits(self, items: Iterable[Any]) -> Floats:
+        """(N, classes): the network's values for each item."""
+        return run(self.network, [self.encoder.encode(item) for item in items])
+
+    def probabilities(self, items: Iterable[Any]) -> Floats:
+        """(N, classes): how probable each class is. They add up to one, unless an item can have several."""
+        return self.probable(self.logits(items))
+
+    def probable(self, logits: Floats) -> Floats:
+        """Logits as probabilities, at this model's temperature."""
+        return scaled(logits, self.temperature, several=self.classes.several)
+
+    def stream(self, items: Iterable[I]) -> Iterator[tuple[I, Floats]]:
+        """Each item with its probabilities, in order; of a stream of any length only a part is in memory."""
+        pool: list[I] = []
+        sequences: list[npt.NDArray[Any]] = []
+        steps = 0
+        for item in items:
+            pool.append(item)
+            sequences.append(self.encoder.encode(item))
+            steps += len(sequences[-1])
+            if len(pool) >= POOL_ITEMS or steps >= POOL_STEPS:
+                yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
+                pool, sequences, steps = [], [], 0
+        yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights, configuration and what belongs to the encoder."""
+        with gathering() as parts:
+            self.encoder.save(folder)
+        self.config |= {"classes": self.classes.to_json(), "encoder": self.encoder.to_json()}
+        save_model(folder, self.config, self.network.state_dict(), parts)
+        self.encoder.tidy(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, encoder: type[Encoder], *, device: str | torch.device = "cpu") -> Self:
+        """The model in ``folder``; its cell comes from the saved graph."""
+        config, tensors = read_model(folder)
+        classes = Classes.from_json(config.get("classes"))
+        temperature = config.get("temperature", 1.0)
+        if type(temperature) not in (int, float) or not (math.isfinite(temperature) and temperature > 0):
+            raise ModelError(f"config.json is damaged: its temperature is {str(temperature)[:80]}")
+        made = encoder.load(folder, config.get("encoder"))
+        network = load_network(
+            lambda at_most: rebuild(config, made.input_size, len(classes), at_most), tensors, Path(folder)
+        )
+        check_parts(folder, config)
+        return cls(network.to(device), made, classes, config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickles hold the files of a folder, which say what a network is without its code.
+        return _unpickled, (type(self), type(self.encoder), folder_bytes(self))
+
+
+def _unpickled(kind: type[ClassifierModel], encoder: type[Encoder], files: Mapping[str, bytes]) -> ClassifierModel:
+    with folder_of(files) as folder:
+        return kind.load(folder, encoder)
+
+
+@torch.inference_mode()
+def run(network: SequenceClassifier, sequences: Sequence[npt.NDArray[Any]]) -> Floats:
+    """The network's values for sequences of any lengths, (N, classes): those of like length together."""
+    lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
+    found = np.zeros((len(sequences), network.head.out_features))
+    like = network.head.weight
+    training = network.training
+    network.eval()
+    for chosen in batches(lengths):
+        inputs = torch.from_numpy(padded([sequences[i] for i in chosen])).to(like.device)
+        x = inputs.to(like.dtype) if inputs.is_floating_point() else inputs
+        found[chosen] = network(x, lengths=torch.from_numpy(lengths[chosen])).double().cpu().numpy()
+    network.train(training)
+    return found
+
+
+def batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """The numbers of the sequences to run at once, longest first: memory that is too little is noticed at once."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        size = max(1, min(BATCH_ITEMS, BATCH_STEPS // longest))
+        yield order[start : start + size]
+        start += size
+
+
+def padded(sequences: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """(B, T, ...), zeros behind the end of each."""
+    first = sequences[0]
+    kind = np.dtype(np.int64) if np.issubdtype(first.dtype, np.integer) else first.dtype
+    wide = np.zeros((len(sequences), max(map(len, sequences)), *first.shape[1:]), kind)
+    for row, sequence in zip(wide, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return wide

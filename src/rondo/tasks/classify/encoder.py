@@ -1,0 +1,145 @@
+"""From a text to the tokens that a classifier reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.protocol import Tokenizer
+from rondo.data.tokenizers import load_tokenizer, remove_other_tokenizer, train_tokenizer
+from rondo.errors import DataError, ModelError
+from rondo.evaluation.bag_of_words import by_characters
+from rondo.tasks.classify.options import WORDS_AT_MOST, ClassifyData
+
+Keep = Literal["start", "end", "both"]
+
+_WORD = re.compile(r"\w+(?:['’\-]\w+)*|['’]\w+|[^\w\s]")
+"""Words, also such as don't and well-known; the endings of tokenised text, such as 's; any other mark by itself."""
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+START_SHARE = 4
+"""Of a long text, a quarter of what is kept is its start, if both ends are."""
+
+
+class Read(NamedTuple):
+    """A text as it is read."""
+
+    tokens: list[str]
+    """As they stand in the text."""
+    ids: npt.NDArray[Any]
+    cut: int
+    """How many tokens were left out."""
+
+
+class TextEncoder:
+    """Token ids of texts; what is longer than ``max_tokens`` is cut."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, *, lowercase: bool = True, max_tokens: int = 400, keep_tokens: Keep = "both"
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.lowercase = lowercase
+        self.max_tokens = max_tokens
+        self.keep_tokens: Keep = keep_tokens
+
+    @classmethod
+    def train(cls, texts: Sequence[str], options: ClassifyData) -> Self:
+        """With the vocabulary of these texts."""
+        level = options.level
+        if level == "auto":
+            level = "characters" if by_characters(texts) else "words"
+        size = options.vocabulary_size
+        if size is None and level == "words":
+            size = WORDS_AT_MOST
+        plain = (_plain(text, level, options.lowercase) + " " for text in texts)
+        count = options.min_count if level != "pieces" else None
+        try:
+            tokenizer = train_tokenizer(level, plain, vocabulary_size=size, min_count=count)
+        except DataError as error:
+            raise DataError(
+                f"the training texts give no vocabulary: {error} (--min-count {options.min_count})"
+            ) from None
+        return cls(
+            tokenizer, lowercase=options.lowercase, max_tokens=options.max_tokens, keep_tokens=options.keep_tokens
+        )
+
+    @property
+    def level(self) -> str:
+        """``words``, ``characters`` or ``pieces``."""
+        return self.tokenizer.kind
+
+    @property
+    def input_size(self) -> int:
+        """The size of the vocabulary."""
+        return self.tokenizer.size
+
+    def encode(self, item: str) -> npt.NDArray[Any]:
+        """The ids of a text."""
+        ids = self._ids(item)
+        return ids if len(ids) <= self.max_tokens else ids[self._kept(len(ids))]
+
+    def read(self, text: str) -> Read:
+        """A text with its tokens as they stand in it, for people to look at."""
+        ids = self._ids(text)
+        plain = _plain(text, self.level, lowercase=False)
+        if self.level == "words":
+            tokens = plain.split()
+        elif self.level == "characters":
+            tokens = list(plain)
+        else:
+            tokens = [self.tokenizer.token(number) for number in ids.tolist()]
+        kept = self._kept(len(ids))
+        # Lower case may be longer by a character than upper case; then tokens are shown as they are read.
+        shown = tokens if len(tokens) == len(ids) else [self.tokenizer.token(number) for number in ids.tolist()]
+        return Read([shown[i] for i in kept], ids[kept], len(ids) - len(kept))
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in the configuration."""
+        return {
+            "level": self.level, "lowercase": self.lowercase, "max_tokens": self.max_tokens,
+            "keep_tokens": self.keep_tokens,
+        }  # fmt: skip
+
+    def save(self, folder: str | Path) -> None:
+        """Write the vocabulary."""
+        self.tokenizer.save(folder)
+
+    def tidy(self, folder: str | Path) -> None:
+        """Remove the vocabulary of another kind that an earlier model left."""
+        remove_other_tokenizer(self.tokenizer, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, saved: Any) -> Self:
+        """What `save` and `to_json` wrote down."""
+        try:
+            level, lowercase = saved["level"], saved["lowercase"]
+            most, keep = saved["max_tokens"], saved["keep_tokens"]
+        except (TypeError, KeyError) as error:
+            raise ModelError("config.json is damaged: it does not say how texts are read") from error
+        if type(most) is not int or most < 1 or type(lowercase) is not bool or keep not in ("start", "end", "both"):
+            raise ModelError("config.json is damaged: it does not say how texts are read")
+        tokenizer = load_tokenizer(folder, kind=level if isinstance(level, str) else None)
+        return cls(tokenizer, lowercase=lowercase, max_tokens=most, keep_tokens=keep)
+
+    def _ids(self, text: str) -> npt.NDArray[Any]:
+        return self.tokenizer.encode(_plain(text, self.level, self.lowercase))
+
+    def _kept(self, length: int) -> npt.NDArray[np.int64]:
+        """The places of the tokens that are read."""
+        most = self.max_tokens
+        if length <= most:
+            return np.arange(length)
+        start = {"start": most, "end": 0, "both": most // START_SHARE}[self.keep_tokens]
+        return np.concatenate([np.arange(start), np.arange(length - (most - start), length)])
+
+
+def _plain(text: str, level: str, lowercase: bool) -> str:
+    """A text on one line; words and marks with blanks between them, where words are read."""
+    text = _LINE_BREAK.sub(" ", text)
+    if lowercase:
+        text = text.lower()
+    return " ".join(_WORD.findall(text) if level == "words" else text.split())

@@ -1,0 +1,108 @@
+"""Every option of classifying texts. The text below a field is its help on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rondo.data.columns import TextFormat
+from rondo.errors import UsageError
+from rondo.models.classifier import TokenClassifierOptions
+from rondo.tasks.classification.options import ClassifierTraining
+
+WORDS_AT_MOST = 30_000
+"""Words that a vocabulary has if nothing is said: the most frequent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyReading(TextFormat):
+    """Where texts and their classes stand."""
+
+    labels: str | None = None
+    """A file with the class of each text, one a line, for files that hold a text a line."""
+    valid: str | None = None
+    """A file or folder to validate on, instead of a share of the texts."""
+    test: str | None = None
+    """A file or folder to test on once, after training, instead of a share of the texts."""
+    test_fraction: float = 0.1
+    """Share of the texts that is held out for the test, where there is no --test; 0: no test, the score is then
+    of the validation part, which the weights were chosen by."""
+
+    def __post_init__(self) -> None:
+        TextFormat.__post_init__(self)
+        if not 0 <= self.test_fraction < 1:
+            raise UsageError(f"--test-fraction is at least 0 and below 1, not {self.test_fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyData:
+    """How texts become tokens, and how many of them are held out."""
+
+    level: Literal["auto", "words", "characters", "pieces"] = "auto"
+    """Tokens: words and punctuation marks; characters; or pieces (byte-pair encoding). auto: characters where the
+    text is Chinese or Japanese, else words."""
+    lowercase: bool = True
+    """Read all text in lower case."""
+    vocabulary_size: int | None = None
+    """At most this many tokens, the most frequent; default: 30,000 for words, all characters, 8,000 pieces."""
+    min_count: int = 2
+    """Words and characters that the training part has less often count as unknown."""
+    max_tokens: int = 400
+    """Texts are read up to this many tokens; the report says how many are longer."""
+    keep_tokens: Literal["start", "end", "both"] = "both"
+    """What is read of a longer text: its start, its end, or both: a quarter from the start, the rest from the end."""
+    valid_fraction: float = 0.1
+    """Share of the texts that training is watched on, alike in every class."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_count", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {getattr(self, name)}")
+        if not 0 < self.valid_fraction < 1:
+            raise UsageError(f"--valid-fraction is between 0 and 1, not {self.valid_fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyNetwork(TokenClassifierOptions):
+    """The network."""
+
+    layers: int = 1
+    """Recurrent layers on top of each other."""
+    hidden: int = 128
+    """Units in each layer and direction."""
+    readout: Literal["last", "mean", "max", "attention", "concat"] = "concat"
+    """How the steps become one vector: the last step, mean or max over the steps, attention (a mean with learned
+    weights), or concat: last, max and mean beside each other."""
+    input_dropout: float = 0.3
+    """Probability of dropping values of the input of the first layer."""
+    token_dropout: float = 0.1
+    """Probability of dropping a token whole."""
+    output_dropout: float = 0.5
+    """Probability of dropping values before the read-out's vector becomes classes."""
+    vectors: str | None = None
+    """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec). The token vectors are
+    then as wide as these."""
+    freeze_vectors: bool = False
+    """Leave the pretrained vectors as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyTraining(ClassifierTraining):
+    """How to train. Without a budget in epochs, steps or minutes: 10 epochs."""
+
+    learning_rate: float = 2e-3
+    """Learning rate at its peak."""
+    weight_decay: float = 0.01
+    """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
+    patience: int | None = 5
+    """Stop early after this many evaluations without a better metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions:
+    """Options of ``rondo train classify``."""
+
+    reading: ClassifyReading = field(default_factory=ClassifyReading)
+    data: ClassifyData = field(default_factory=ClassifyData)
+    model: ClassifyNetwork = field(default_factory=ClassifyNetwork)
+    training: ClassifyTraining = field(default_factory=ClassifyTraining)
