@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,8 @@ from sections import Plan, Result
 from torch import Tensor
 from torch.nn import functional as F
 
-from rondo.backends import BACKENDS
+from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.scan import scan as run_scan
 from rondo.cells import Cell, State, get_cell
 from rondo.layers import Recurrent
 from rondo.testing.speed.counting import Shape, operations, scan_bytes
@@ -64,7 +64,7 @@ def _row(plan: Plan, case: Case) -> Result:
         "rounds": samples.rounds, "other_work": watch.others,
     }  # fmt: skip
     if scan is None:
-        return {**found, "missing": "the engine has no entry for a scan whose pre-activations are given"}
+        return {**found, "missing": "the native module is not there"}
     work = operations(cell, shape, train=case.train, input_gradient=False)
     products = np.asarray(samples.seconds["products"])
     if gauge is not None:
@@ -79,14 +79,12 @@ def _row(plan: Plan, case: Case) -> Result:
 
 def _scan(cell: Cell, layer: Recurrent) -> Scan | None:
     """The engine's own entry: pre-activations (B, T, blocks times H), biases included, to outputs."""
-    entry: Any = getattr(BACKENDS.get("cpu"), "scan", None)
-    if entry is None:
+    if why_not() is not None:
         return None
     vectors = {p.name: getattr(layer, f"{p.name}_l0") for p in cell.parameters if p.kind == "vector"}
 
     def scan(given: Tensor) -> Tensor:
-        outputs: Tensor = entry(cell, vectors, given, State(h=given.new_zeros(given.shape[0], layer.hidden_size)))
-        return outputs
+        return run_scan(cell, vectors, given, State(h=given.new_zeros(given.shape[0], layer.hidden_size)))[0]
 
     return scan
 

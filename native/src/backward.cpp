@@ -115,7 +115,7 @@ void Engine<T>::Run::Member::backward() {
             barrier.wait();
             outer_products(begin, end, end == run.steps);
         }
-        barrier.wait();
+        if (!run.in_place) barrier.wait();
         end = begin;
     }
     unpack_gradients();

@@ -45,8 +45,9 @@ template <class T>
 struct Call {
     int B = 0, T_ = 0;
     bool reverse = false;            // time backwards; with lanes that is in their places already
+    bool by_sequence = false;        // all states of a row lie side by side, not all rows of a step
     std::shared_ptr<const Lanes> lanes;
-    Given<const T> x;
+    std::vector<Given<const T>> x;   // one, or where the plan has several inputs, all of them
     std::vector<Given<const T>> masks;
     std::vector<const T*> given;     // the state at the beginning; nullptr: zeros
     std::vector<const T*> fresh;     // the state after a reset; nullptr: zeros
@@ -55,12 +56,12 @@ struct Call {
     int steps() const { return lanes ? lanes->steps : T_; }
 };
 
-// The states of all steps: entry e (the state before step e; e = T is the last) begins at
-// first + e * step, and holds rows of `row` elements.
+// The states of all steps: row r of entry e (the state before step e; e = T is the last) begins at
+// first + e * step + r * row.
 template <class T>
 struct States {
     T* first = nullptr;
-    std::ptrdiff_t step = 0;
+    std::ptrdiff_t step = 0, row = 0;
     int entries = 0;  // T + 1, or 2 where only the last is kept
 };
 
@@ -77,7 +78,7 @@ template <class T>
 struct Gradients {
     Given<const T> dy;
     std::vector<const T*> dfinal;    // gradient of the state at the end; nullptr: zeros
-    Given<T> dx;                     // written where the plan gives it
+    std::vector<Given<T>> dx;        // by input; written where the plan gives it
     std::vector<T*> dgiven, dfresh;  // written; nullptr: not wanted
     std::vector<T*> dparameters;     // written, as large as the parameters
 };
@@ -140,7 +141,8 @@ private:
     std::size_t packed_size_ = 0, halves_size_ = 0, accumulated_size_ = 0, vectors_size_ = 0;
     std::vector<std::ptrdiff_t> vector_offsets_;
     Memory constants_;
-    bool is_scan_ = false;
+    bool is_scan_ = false;    // no step waits for more than its own units
+    bool in_place_ = false;   // and all values are read and written where the caller has them
     const Bfloat16Kernels* halves_ = nullptr;
 };
 

@@ -35,6 +35,8 @@ struct Constants<float> {
     static constexpr float one_low = -20.0f;                      // 1 + e^x is 1 below
     static constexpr float tanh_high = 10.0f;                     // tanh is 1 beyond
     static constexpr float silu_low = -100.0f;                    // silu is no normal number below
+    static constexpr float far = 1e6f;                            // reduce_exponent goes as far
+    static constexpr float power_low = -200.0f, power_high = 100.0f;  // 2^n is 0 below; is far from infinity
     static constexpr float least = 1.17549435e-38f, up = 33554432.0f, up_exponent = 25.0f;
     static constexpr float root_half = 0.70710678f;
     static constexpr float infinity = __builtin_inff(), nan = __builtin_nanf("");
@@ -60,6 +62,8 @@ struct Constants<double> {
     static constexpr double one_low = -40.0;
     static constexpr double tanh_high = 20.0;
     static constexpr double silu_low = -730.0;
+    static constexpr double far = 1e6;
+    static constexpr double power_low = -1500.0, power_high = 900.0;
     static constexpr double least = 2.2250738585072014e-308, up = 18014398509481984.0, up_exponent = 54.0;
     static constexpr double root_half = 0.7071067811865476;
     static constexpr double infinity = __builtin_inf(), nan = __builtin_nan("");
@@ -189,6 +193,23 @@ RONDO_INLINE typename Simd<T>::V softplus(typename Simd<T>::V x) {
     typename Simd<T>::V zero = splat<T>(0);
     typename Simd<T>::V u = exp<T>(x > zero ? -x : x);
     return (x > zero ? x : zero) + log_of_ratio<T>(u / (u + splat<T>(2)));
+}
+
+// sigmoid(a) / (sigmoid(a) + sigmoid(b)) = (1 + e^-b) / (1 + e^-b + 1 + e^-a), all of it divided by a power of
+// two that keeps the larger one finite.
+template <class T>
+RONDO_INLINE typename Simd<T>::V share_of(typename Simd<T>::V a, typename Simd<T>::V b) {
+    using C = Constants<T>;
+    using V = typename Simd<T>::V;
+    const V one = splat<T>(1), low = splat<T>(C::power_low);
+    const Reduced<T> ea = reduce_exponent<T>(bounded<T>(-a, C::exp_low, C::far));
+    const Reduced<T> eb = reduce_exponent<T>(bounded<T>(-b, C::exp_low, C::far));
+    const V larger = ea.n > eb.n ? ea.n : eb.n;
+    const V less = at_least(splat<T>(0), larger - splat<T>(C::power_high));
+    const V unit = scaled<T>(one, at_least(low, -less));
+    const V of_a = unit + scaled<T>(reduced_exp<T>(ea.r), at_least(low, ea.n - less));
+    const V of_b = unit + scaled<T>(reduced_exp<T>(eb.r), at_least(low, eb.n - less));
+    return of_b / (of_a + of_b);
 }
 
 template <class T>

@@ -23,7 +23,7 @@ constexpr int MAX_ROWS = 14;    // rows of one call of a micro-kernel
 enum class Code : std::int32_t {
     copy, add, sub, mul, div, neg, maximum, minimum, sigmoid, tanh, relu, exp, log, softplus, silu, sqrt,
     fma, fms, fnma, mul_sigmoid, mul_tanh, sigmoid_gradient, tanh_gradient, select_lt, select_le,
-    reduce, sum_rows, count
+    share, reduce, sum_rows, count
 };
 
 struct Instruction {
@@ -93,6 +93,9 @@ struct Kernels {
     void (*pack_rows)(const T* src, std::ptrdiff_t row, int rows, int columns, T* dst, std::ptrdiff_t step);
     // dst[k * step + lane] = src[k * row + lane] for k < rows, lane < columns (at most 16); other lanes 0.
     void (*pack_columns)(const T* src, std::ptrdiff_t row, int rows, int columns, T* dst, std::ptrdiff_t step);
+    // dst[i] = src[i] for i < n, past the caches where the machine can and dst is aligned to 64 bytes. Other
+    // threads see it after a fence.
+    void (*put)(const T* src, T* dst, std::ptrdiff_t n);
     // The elementwise functions by themselves, for tests of their error; n is any number.
     void (*apply)(Code code, const T* a, T* dst, std::ptrdiff_t n);
     // Multiply-adds in registers alone for so many rounds; returns the number of floating-point operations.

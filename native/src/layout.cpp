@@ -25,6 +25,10 @@ Engine<T>::Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernel
         for (const Group& group : stage.groups) cut(group, stage_products_.back());
         is_scan_ = is_scan_ && stage.groups.empty() && stage.reductions.empty() && stage.row_code.empty();
     }
+    const auto none = [](int slots) { return slots == 0; };
+    in_place_ = is_scan_ && plan_.hoisted.empty() && plan_.after.empty() && plan_.outers.empty() &&
+                std::all_of(plan_.kept.begin(), plan_.kept.end(), none) &&
+                std::all_of(plan_.work.begin(), plan_.work.end(), none);
     for (const Group& group : plan_.hoisted) cut(group, hoisted_);
     for (const Group& group : plan_.after) cut(group, after_);
 

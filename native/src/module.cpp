@@ -103,6 +103,13 @@ Given<T> given_of(const Array& array) {
     return {reinterpret_cast<T*>(std::get<0>(array)), std::get<1>(array), std::get<2>(array)};
 }
 
+template <class T>
+std::vector<Given<T>> arrays(const std::vector<Array>& given) {
+    std::vector<Given<T>> all;
+    for (const Array& one : given) all.push_back(given_of<T>(one));
+    return all;
+}
+
 struct Layout {
     int B, T;
     bool reverse;
@@ -117,7 +124,7 @@ Call<T> call_of(const Layout& layout, const Array& x, const std::vector<Array>& 
     call.T_ = layout.T;
     call.reverse = layout.reverse && !layout.lanes;
     call.lanes = layout.lanes;
-    call.x = given_of<const T>(x);
+    call.x = {given_of<const T>(x)};
     for (const Array& mask : masks) call.masks.push_back(given_of<const T>(mask));
     call.given = pointers<const T>(given);
     call.fresh = pointers<const T>(fresh);
@@ -169,9 +176,38 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
                 const Array& dy, const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
                 const Addresses& dparameters) {
                  const nb::gil_scoped_release release;
-                 Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), given_of<T>(dx),
+                 Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), {given_of<T>(dx)},
                                         pointers<T>(dgiven),   pointers<T>(dfresh),       pointers<T>(dparameters)};
                  const Call<T> call = call_of<T>(layout, x, masks, {}, {});
+                 const Residuals<T> residuals =
+                     self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
+                 self.run_backward(call, packed, residuals, gradients);
+             })
+        // Plans of several inputs, without lanes; their gradients where `dx` has an array for each.
+        .def("scan",
+             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const std::vector<Array>& inputs,
+                const Addresses& given, const std::vector<bool>& all_steps, const Addresses& final, Address outputs,
+                Address rest) {
+                 const nb::gil_scoped_release release;
+                 Call<T> call = call_of<T>(layout, {}, {}, given, {});
+                 call.x = arrays<const T>(inputs);
+                 call.by_sequence = true;
+                 Residuals<T> residuals =
+                     self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
+                 self.run_forward(call, pointers<T>(final), {}, packed, residuals);
+             })
+        .def("scan_backward",
+             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const std::vector<Array>& inputs,
+                const std::vector<bool>& all_steps, Address outputs, Address rest, const Array& dy,
+                const Addresses& dfinal, const std::vector<Array>& dx, const Addresses& dgiven,
+                const Addresses& dparameters) {
+                 const nb::gil_scoped_release release;
+                 Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), arrays<T>(dx),
+                                        pointers<T>(dgiven), {}, pointers<T>(dparameters)};
+                 gradients.dfresh.resize(gradients.dgiven.size());
+                 Call<T> call = call_of<T>(layout, {}, {}, {}, {});
+                 call.x = arrays<const T>(inputs);
+                 call.by_sequence = true;
                  const Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
                  self.run_backward(call, packed, residuals, gradients);

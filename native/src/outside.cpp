@@ -20,8 +20,8 @@ void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
     const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
     for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
         const RowBuffer& buffer = run.plan.rows[i];
-        if (buffer.role != role) continue;
-        const Given<const T> from = role == Role::x      ? run.call.x
+        if (buffer.role != role || run.rows[i].in_place) continue;
+        const Given<const T> from = role == Role::x      ? run.call.x[buffer.part]
                                     : role == Role::mask ? run.call.masks[buffer.part]
                                                          : run.asked->dy;
         const Rows& place = run.rows[i];
@@ -45,8 +45,8 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
     const Share share(end - begin, alone ? 0 : id, alone ? 1 : count);
     for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
         const RowBuffer& buffer = run.plan.rows[i];
-        if (buffer.role != role || (role == Role::state && buffer.part != 0)) continue;
-        const Given<T> to = role == Role::dx ? run.asked->dx : run.y;
+        if (buffer.role != role || (role == Role::state && buffer.part != 0) || run.rows[i].in_place) continue;
+        const Given<T> to = role == Role::dx ? run.asked->dx[buffer.part] : run.y;
         const Rows& place = run.rows[i];
         const int n = run.engine.units(buffer.width);
         for (int step = share.first; step < share.last; ++step) {

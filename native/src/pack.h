@@ -1,5 +1,5 @@
 // Packing of matrices into panels of 16 lanes: PANEL rows of a matrix side by side (a transposition), or PANEL
-// columns of it.
+// columns of it. And copying.
 
 #pragma once
 
@@ -54,6 +54,17 @@ void pack_columns(const T* src, std::ptrdiff_t row, int rows, int columns, T* ds
             for (int lane = 0; lane < PANEL; ++lane) dst[lane] = lane < columns ? src[lane] : T(0);
         }
     }
+}
+
+template <class T>
+void put(const T* src, T* dst, std::ptrdiff_t n) {
+    constexpr int lanes = Simd<T>::lanes;
+    std::ptrdiff_t i = 0;
+    if (reinterpret_cast<std::uintptr_t>(dst) % 64 == 0)
+        for (; i + PANEL <= n; i += PANEL)
+            RONDO_UNROLL
+            for (int lane = 0; lane < PANEL; lane += lanes) stream<T>(dst + i + lane, load(src + i + lane));
+    __builtin_memcpy(dst + i, src + i, (n - i) * sizeof(T));
 }
 
 }  // namespace RONDO_ISA

@@ -84,6 +84,7 @@ void Plan::check() const {
     for (const Group& products : after) group(products);
     for (const RowBuffer& buffer : rows) {
         width(buffer.width);
+        require(buffer.part >= 0, "a row buffer of nothing");
         if (buffer.role == Role::state || buffer.role == Role::carry) {
             require(within(buffer.part, state_widths.size()), "a part of the state that is not there");
             require(state_widths[buffer.part] == buffer.width, "a state of another width");

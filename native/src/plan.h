@@ -46,7 +46,7 @@ enum class Role { x, state, mask, own, dy, carry, dx };
 
 struct RowBuffer {
     Role role;
-    int part;  // for state and carry: number of the part; for masks: number of the mask
+    int part;  // for state and carry: number of the part; for masks, x and dx: number of the mask or input
     int width;
     bool timed;
 };

@@ -15,11 +15,15 @@ constexpr int ROWS_EACH = 8;                            // rows for each member,
 template <class T>
 Engine<T>::Run::Run(const Engine& engine_, const Call<T>& call_, const Packed& packed_, bool backward_)
     : engine(engine_), plan(engine_.plan_), call(call_), packed(packed_), R(call_.rows()), steps(call_.steps()),
-      backward(backward_), rows(engine_.plan_.rows.size()) {
+      backward(backward_), in_place(engine_.in_place_ && !call_.lanes), rows(engine_.plan_.rows.size()) {
     chunk = std::clamp((backward ? BACKWARD_ROWS : FORWARD_ROWS) / std::max(R, 1), 1, std::max(steps, 1));
     tile_rows = std::clamp(R, 1, TILE_ROWS);
     // Even, because products with one destination take panels in pairs.
     tile_panels = std::max(2, (backward ? 64 : 32) / tile_rows / 2 * 2);
+    if (in_place) {
+        tile_rows = 1;
+        tile_panels = TILE_VECTORS;
+    }
     for (const Stage& stage : plan.stages) {
         max_reductions = std::max(max_reductions, static_cast<int>(stage.reductions.size()));
     }
@@ -77,19 +81,23 @@ void Engine<T>::Run::allocate_rows(Residuals<T>* own, const Residuals<T>* saved)
         Rows& place = rows[i];
         place.row = engine.padded(buffer.width);
         const std::ptrdiff_t entry = place.row * R;
-        if (buffer.role == Role::state && own) {
+        if (buffer.role == Role::state && own && !own->states[buffer.part].first) {
             // Backwards in time the entries lie backwards, so that outputs stand in the order of time.
             States<T>& states = own->states[buffer.part];
-            if (!states.first) {
-                own->own.emplace_back(checked_bytes(sizeof(T), {states.entries, entry}));
-                states.first = own->own.back().template as<T>() + (states.step < 0 ? entry * steps : 0);
-            }
+            own->own.emplace_back(checked_bytes(sizeof(T), {states.entries, entry}));
+            states.first = own->own.back().template as<T>() - (states.step < 0 ? states.step * steps : 0);
+        }
+        if (in_place && lies_outside(buffer, place, own)) continue;
+        if (buffer.role == Role::state && own) {
+            const States<T>& states = own->states[buffer.part];
             place.base = states.first;
             place.time = states.step;
+            place.row = states.row;
             place.ring = states.entries == 2 && steps != 1;
         } else if (buffer.role == Role::state) {
             place.base = saved->states[buffer.part].first;
             place.time = saved->states[buffer.part].step;
+            place.row = saved->states[buffer.part].row;
         } else {
             place.chunked = buffer.timed || buffer.role == Role::mask || buffer.role == Role::dy ||
                             buffer.role == Role::x || buffer.role == Role::dx;
@@ -269,35 +277,21 @@ void Engine<T>::Run::Member::finish_reductions(const Stage& stage, Bound<T>* ope
     meet();
 }
 
-// A cell without products with its state: each tile goes through all steps of the chunk by itself.
-template <class T>
-void Engine<T>::Run::Member::scan(int begin, int end) {
-    const Stage& stage = run.plan.stages[0];
-    const Share mine = panels_of(stage.width);
-    for (int panel = mine.first; panel < mine.last; panel += run.tile_panels) {
-        const int panels = std::min(run.tile_panels, mine.last - panel);
-        for (int row = first_row; row < last_row; row += run.tile_rows) {
-            const int rows = std::min(run.tile_rows, last_row - row);
-            for (int i = 0; i < end - begin; ++i) {
-                const int step = run.backward ? end - begin - 1 - i : i;
-                run_tile(stage.code, at(step), stage.width, row, rows, panel, panels);
-            }
-        }
-    }
-    meet();
-}
-
 template <class T>
 Residuals<T> Engine<T>::place(const Call<T>& call, const std::vector<bool>& all_steps, T* outputs, T* rest) const {
     Residuals<T> residuals;
     const std::ptrdiff_t R = call.rows(), steps = call.steps();
     for (std::size_t part = 0; part < plan_.state_widths.size(); ++part) {
         // Backwards in time the entries lie backwards, so that outputs stand in the order of time.
-        const std::ptrdiff_t entry = padded(plan_.state_widths[part]) * R;
+        const std::ptrdiff_t row = padded(plan_.state_widths[part]), entry = row * R;
         const bool turned = call.reverse && all_steps[part];
         const int entries = all_steps[part] ? static_cast<int>(steps) + 1 : 2;
         T*& from = part == 0 && outputs ? outputs : rest;
-        residuals.states.push_back({from ? from + (turned ? entry * steps : 0) : nullptr, turned ? -entry : entry, entries});
+        if (call.by_sequence) {
+            residuals.states.push_back({from ? from + (turned ? row * steps : 0) : nullptr, turned ? -row : row, entries * row, entries});
+        } else {
+            residuals.states.push_back({from ? from + (turned ? entry * steps : 0) : nullptr, turned ? -entry : entry, row, entries});
+        }
         if (from) from += entries * entry;
     }
     for (int width = 0; width < WIDTHS && rest; ++width) {
@@ -330,7 +324,7 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
         if (call.lanes || !run.steps) copy_rows(final[part], n, call.given[part], n, call.B, n);
         if (!call.lanes) {
             const States<T>& states = residuals.states[part];
-            copy_rows(states.first, padded(plan_.state_widths[part]), call.given[part], n, run.R, n);
+            copy_rows(states.first, states.row, call.given[part], n, run.R, n);
         }
     }
     if (!run.R || !run.steps) return;
@@ -339,7 +333,7 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
         const States<T>& states = residuals.states[part];
         const int n = units(plan_.state_widths[part]);
         const int last = states.entries == 2 && run.steps != 1 ? run.steps % 2 : run.steps;
-        copy_rows(final[part], n, states.first + last * states.step, padded(plan_.state_widths[part]), run.R, n);
+        copy_rows(final[part], n, states.first + last * states.step, states.row, run.R, n);
     }
 }
 

@@ -28,6 +28,10 @@ struct Engine<T>::Run {
         T* base = nullptr;
         std::ptrdiff_t time = 0, row = 0;
         bool chunked = false, ring = false;
+        // Runs in place: the steps are read in the caller's memory, or written here and passed on, step by step.
+        bool in_place = false;
+        T* out = nullptr;
+        std::ptrdiff_t out_time = 0, out_row = 0;
         Memory memory;
     };
 
@@ -37,6 +41,8 @@ struct Engine<T>::Run {
     const Packed& packed;
     const int R, steps;
     const bool backward;
+    const bool in_place;  // see Engine::in_place_
+    bool past_caches = false;  // what is passed on is more than they hold
 
     int members = 1;      // of the team at most
     bool by_rows = true;  // each member has rows of its own, else panels of its own
@@ -99,6 +105,8 @@ struct Engine<T>::Run {
         void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
                       int panel, int panels);
         void scan(int begin, int end);
+        void run_fetching(const std::vector<int>& read, int step, bool last, int row, int panel, int panels);
+        void pass_on(int t, int row, int panel, int panels) const;
         // The element of an outer array where row r's step t begins; null where the row has nothing to do.
         template <class Element>
         Element* outside(const Given<Element>& array, int t, int r) const;
@@ -116,6 +124,8 @@ struct Engine<T>::Run {
     };
 
     void allocate_rows(Residuals<T>* own, const Residuals<T>* saved);
+    bool lies_outside(const RowBuffer& buffer, Rows& place, Residuals<T>* own);
+    std::vector<int> read_in_place() const;
     void allocate_work();
     void divide();
     template <class Work>

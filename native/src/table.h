@@ -49,6 +49,7 @@ constexpr Kernels<T> make_kernels(const char* name) {
     k.tile = &run_tile<T>;
     k.pack_rows = &pack_rows<T>;
     k.pack_columns = &pack_columns<T>;
+    k.put = &put<T>;
     k.apply = &apply<T>;
     k.peak = &peak<T>;
     return k;

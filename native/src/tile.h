@@ -65,6 +65,7 @@ RONDO_OP(mul_sigmoid, 2, a * sigmoid<T>(b))
 RONDO_OP(mul_tanh, 2, a * tanh<T>(b))
 RONDO_OP(sigmoid_gradient, 2, a * b * (splat<T>(1) - b))
 RONDO_OP(tanh_gradient, 2, a * fma(-b, b, splat<T>(1)))
+RONDO_OP(share, 2, share_of<T>(a, b))
 RONDO_OP(select_lt, 4, a < b ? c : d)
 RONDO_OP(select_le, 4, a <= b ? c : d)
 

@@ -76,6 +76,20 @@ RONDO_INLINE void store(T* p, typename Simd<T>::V v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 
+// A store past the caches, for what is not read again soon; p is aligned to the vector.
+template <class T>
+RONDO_INLINE void stream(T* p, typename Simd<T>::V v) {
+#if RONDO_VECTOR_BYTES == 64
+    _mm512_stream_si512((__m512i*)p, (__m512i)v);
+#elif RONDO_VECTOR_BYTES == 32
+    _mm256_stream_si256((__m256i*)p, (__m256i)v);
+#elif defined(__x86_64__)
+    _mm_stream_si128((__m128i*)p, (__m128i)v);
+#else
+    store(p, v);
+#endif
+}
+
 template <class T>
 RONDO_INLINE typename Simd<T>::V splat(T x) {
     return x - typename Simd<T>::V{};  // minus, as -0 + 0 would lose the sign

@@ -125,7 +125,8 @@ inline const char* name_of(Code code) {
     static const char* names[] = {"copy", "add",     "sub",     "mul",  "div",         "neg",      "maximum",
                                   "minimum", "sigmoid", "tanh",    "relu", "exp",         "log",      "softplus",
                                   "silu", "sqrt",    "fma",     "fms",  "fnma",        "mul_sigmoid", "mul_tanh",
-                                  "sigmoid_gradient", "tanh_gradient", "select_lt", "select_le", "reduce", "sum_rows"};
+                                  "sigmoid_gradient", "tanh_gradient", "select_lt", "select_le", "share",
+                                  "reduce", "sum_rows"};
     return names[static_cast<int>(code)];
 }
 

@@ -180,7 +180,7 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     } else {
         call.reverse = c.reverse;
     }
-    call.x = {x.data(), static_cast<std::ptrdiff_t>(c.T) * c.I, c.I};
+    call.x = {{x.data(), static_cast<std::ptrdiff_t>(c.T) * c.I, c.I}};
     call.given = {given.data()};
     call.fresh = {fresh.data()};
     const std::vector<const double*> parameters{w.data(), u.data(), b.data()};
@@ -197,7 +197,7 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     rondo::Gradients<double> gradients;
     gradients.dy = {dy.data(), static_cast<std::ptrdiff_t>(c.T) * c.H, c.H};
     gradients.dfinal = {dlast.data()};
-    gradients.dx = {dx.data(), static_cast<std::ptrdiff_t>(c.T) * c.I, c.I};
+    gradients.dx = {{dx.data(), static_cast<std::ptrdiff_t>(c.T) * c.I, c.I}};
     gradients.dgiven = {dgiven.data()};
     gradients.dfresh = {dfresh.data()};
     gradients.dparameters = {dw.data(), du.data(), db.data()};

@@ -122,6 +122,22 @@ void test_packing(const Kernels<T>& k) {
 }
 
 template <class T>
+void test_putting(const Kernels<T>& k) {
+    for (int n : {0, 1, 15, 16, 17, 32, 100}) {
+        for (int off : {0, 1, 16}) {
+            context = std::string(k.name) + " put " + std::to_string(n) + " at " + std::to_string(off);
+            const int aligned = 64 / sizeof(T);  // the buffer ends at a page
+            Buffer<T> src(n), dst((n + off + aligned) / aligned * aligned);
+            for (int i = 0; i < n; ++i) src[i] = number<T>();
+            std::vector<T> expected = dst.copy();
+            for (int i = 0; i < n; ++i) expected[off + i] = src[i];
+            k.put(src.data(), dst.data() + off, n);
+            check(dst.equals(expected), "wrong elements");
+        }
+    }
+}
+
+template <class T>
 void test_table(const Kernels<T>& k) {
     context = k.name;
     std::string message;
@@ -140,5 +156,6 @@ int main() {
         test_table(k);
         test_functions(k);
         test_packing(k);
+        test_putting(k);
     });
 }

@@ -31,6 +31,10 @@ W evaluate(Code code, W a, W b, W c, W d) {
         case Code::mul_tanh: return a * std::tanh(b);
         case Code::sigmoid_gradient: return a * b * (1 - b);
         case Code::tanh_gradient: return a * (1 - b * b);
+        case Code::share: {
+            const W difference = exact(Code::softplus, -b) - exact(Code::softplus, -a);
+            return exact(Code::sigmoid, difference);
+        }
         case Code::select_lt: return a < b ? c : d;
         case Code::select_le: return a <= b ? c : d;
         default: return exact(code, a);
@@ -226,6 +230,33 @@ void test_reductions(const Kernels<T>& k) {
     }
 }
 
+// Gates that are open or closed as far as numbers go.
+template <class T>
+void test_share(const Kernels<T>& k) {
+    context = std::string(k.name) + " share";
+    const T far = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+    const T values[] = {-5000, -800, -200, -90, -88, -30, -3, 0, T(0.5), 7, 60, 88, 300, 5000, far, nan};
+    Buffer<T> memory(3 * PANEL);
+    const Bound<T> bounds[] = {{memory.data(), PANEL, 0, 0, 0}, {memory.data() + PANEL, PANEL, 0, 0, 0},
+                               {memory.data() + 2 * PANEL, PANEL, 0, 0, 0}};
+    const Instruction code{Code::share, 2, 0, 1, 0, 0};
+    const Tile<T> tile{&code, 1, bounds, nullptr, 0, 1, 0, 1, 0, PANEL};
+    bool good = true;
+    for (T a : values) {
+        for (int lane = 0; lane < PANEL; ++lane) memory[lane] = a, memory[PANEL + lane] = values[lane];
+        k.tile(tile);
+        for (int lane = 0; lane < PANEL; ++lane) {
+            const Wide<T> want = evaluate<Wide<T>>(Code::share, a, values[lane], 0, 0);
+            const T got = memory[2 * PANEL + lane];
+            // What is less than the least normal number may be zero; so far out, differences are of large numbers.
+            const Wide<T> allowed = 16 * std::numeric_limits<T>::epsilon() * want * (1 + std::fabs(std::log(want))) +
+                                    std::numeric_limits<T>::min();
+            good = good && (want != want ? got != got : std::fabs(got - want) <= (want > 0 ? allowed : std::numeric_limits<T>::min()));
+        }
+    }
+    check(good, "wrong values");
+}
+
 // A program of several instructions runs in order and sees what the earlier ones wrote.
 template <class T>
 void test_program(const Kernels<T>& k) {
@@ -271,6 +302,7 @@ int main() {
     return run_on_all([](const auto& k) {
         test_elementwise_codes(k);
         test_reductions(k);
+        test_share(k);
         test_program(k);
     });
 }

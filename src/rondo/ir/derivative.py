@@ -36,9 +36,13 @@ class Derivative:
     residuals: tuple[str, ...]
 
 
-def differentiate(graph: Graph) -> Derivative:
-    """Derive a verified cell graph. Gradients are keyed ``x``, ``h``, ``weight_ih.r``, ``p_i.p_i``."""
-    return _split(graph, _joint(graph))
+def differentiate(graph: Graph, *, recompute: bool = False) -> Derivative:
+    """Derive a verified cell graph. Gradients are keyed ``x``, ``h``, ``weight_ih.r``, ``p_i.p_i``.
+
+    ``recompute``: elementwise values are computed again from what they are made of rather than kept. Where
+    memory is what takes time, that is faster.
+    """
+    return _split(graph, _joint(graph), recompute)
 
 
 def _joint(graph: Graph) -> Graph:
@@ -109,15 +113,18 @@ def _zero(builder: Builder, leaf: Node) -> Value:
     return builder.append(Node("broadcast", (builder.const(0.0).index,), leaf.width, False))
 
 
-def _split(graph: Graph, joint: Graph) -> Derivative:
+def _split(graph: Graph, joint: Graph, recompute: bool) -> Derivative:
     """Cut the joint graph where backward nodes use forward values: those are the residuals."""
     size = len(graph.nodes)
     live = reachable(joint, joint.outputs.values())
     used = {arg for index in live if index >= size for arg in joint.nodes[index].args if arg < size}
     # A condition is not kept but asked again, of operands that are.
     used |= {arg for index in used if OPS[joint.nodes[index].op].kind == "compare" for arg in joint.nodes[index].args}
-    again = _again(joint, used)
-    used |= {arg for index in again for arg in joint.nodes[index].args}
+    if recompute:
+        used, again = _all_again(graph, used)
+    else:
+        again = _again(joint, used)
+        used |= {arg for index in again for arg in joint.nodes[index].args}
     kept = sorted(arg for arg in used - again if joint.nodes[arg].op not in _GIVEN)
     residuals = _named(graph, kept)
     leaves = {
@@ -140,13 +147,35 @@ def _named(graph: Graph, kept: list[int]) -> dict[int, str]:
 def _again(joint: Graph, used: set[int]) -> set[int]:
     """Those of the forward values ``used`` that the backward step computes again from others of them.
 
-    ``1 - z`` is not kept beside ``z``. Nothing else has to be kept for it: the operands are there. A number
-    a row is kept: that costs next to nothing, and to compute it again would come before everything else.
+    ``1 - z`` is not kept beside ``z``. Nothing else has to be kept for it: the operands are there. Of ``-a``
+    it is a that is kept. A number a row is kept: that costs next to nothing, and to compute it again would come
+    before everything else.
     """
     again: set[int] = set()
     for index in sorted(used):
         node = joint.nodes[index]
         cheap = (node.op in _CHEAP and (node.width != "one" or not node.batched)) or OPS[node.op].kind == "compare"
-        if cheap and all(arg in used or joint.nodes[arg].op in _GIVEN for arg in node.args):
+        there = all(arg in used or joint.nodes[arg].op in _GIVEN for arg in node.args)
+        if cheap and (there or node.op == "neg"):
             again.add(index)
     return again
+
+
+def _all_again(graph: Graph, used: set[int]) -> tuple[set[int], set[int]]:
+    """The values ``used`` with all that they are made of, and those of them that can be computed again.
+
+    Products and means are kept, and new states, which are there anyway.
+    """
+    ends = set(graph.outputs.values())
+    found: set[int] = set()
+    again: set[int] = set()
+    todo = list(used)
+    while todo:
+        index = todo.pop()
+        node = graph.nodes[index]
+        if index not in found:
+            found.add(index)
+            if index not in ends and OPS[node.op].kind in ("elementwise", "compare"):
+                again.add(index)
+                todo.extend(node.args)
+    return found, again

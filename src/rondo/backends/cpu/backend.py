@@ -10,6 +10,7 @@ from torch import Tensor
 from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
 from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.scan import scan
 from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
 from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import Inputs
@@ -67,6 +68,10 @@ class CpuBackend:
             sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
         by_name = dict(zip(parts, ended, strict=True))
         return sequence, State(**{part: by_name[part] for part in cell.state_parts})
+
+    def scan(self, cell: Cell, vectors: Mapping[str, Tensor], given: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `rondo.backends.cpu.scan.scan`: a cell's recurrence alone, its pre-activations given."""
+        return scan(cell, vectors, given, state)
 
     def steps(
         self,

@@ -68,6 +68,8 @@ class _Fusing:
             return self._multiplied(value)
         if value.code == Code.ADD:
             return self._added(value)
+        if value.code == Code.SIGMOID:
+            return self._shared(value)
         if value.code == Code.SUB:
             a, b = value.args
             if self._is_summand(b, value):
@@ -111,6 +113,20 @@ class _Fusing:
             if base.code == Code.NEG and (base.level == value.level or base.width == "one"):
                 return Code.SUB, (other, *base.args)
         return None
+
+    def _shared(self, value: Value) -> Found | None:
+        """``sigmoid(softplus(-b) - softplus(-a))``: the share of one gate in the sum of two."""
+        (arg,) = value.args
+        if not self._is_inner(arg, value, Code.SUB):
+            return None
+        sides = self.values[arg].args
+        if not all(self._is_inner(side, value, Code.SOFTPLUS) for side in sides):
+            return None
+        negatives = [self.values[self.program.base(self.values[side].args[0])] for side in sides]
+        if any(one.code != Code.NEG or (one.width, one.level) != (value.width, value.level) for one in negatives):
+            return None
+        (b,), (a,) = (one.args for one in negatives)
+        return Code.SHARE, (a, b)
 
     def _gradient(self, index: int) -> tuple[Code, int] | None:
         """``y * (1 - y)`` and ``1 - y * y`` with no other use: the instruction that multiplies by it, and y."""

@@ -42,6 +42,7 @@ EVALUATE: dict[Code, Any] = {
     Code.MUL_TANH: lambda a, b: a * np.tanh(b),
     Code.SIGMOID_GRADIENT: lambda a, b: a * b * (1.0 - b),
     Code.TANH_GRADIENT: lambda a, b: a * (1.0 - b * b),
+    Code.SHARE: lambda a, b: _sigmoid(np.logaddexp(0.0, -b) - np.logaddexp(0.0, -a)),
     Code.SELECT_LT: lambda a, b, c, d: np.where(a < b, c, d),
     Code.SELECT_LE: lambda a, b, c, d: np.where(a <= b, c, d),
 }  # fmt: skip
@@ -58,11 +59,16 @@ class Forward:
 
 @dataclass
 class Backward:
-    """Gradients: of x (None where the plan has none), of the first state, and of the stored arrays."""
+    """Gradients: of the inputs (where the plan has them), of the first state, and of the stored arrays."""
 
-    x: Array | None
+    inputs: dict[str, Array]
     state: dict[str, Array]
     weights: dict[str, Array]
+
+    @property
+    def x(self) -> Array | None:
+        """That of x, or None."""
+        return self.inputs.get("x")
 
 
 @dataclass(frozen=True)
@@ -78,17 +84,20 @@ def run_forward(
     plan: Plan,
     sizes: Mapping[str, int],
     weights: Arrays,
-    x: Array,
+    x: Array | Arrays,
     state: Arrays,
     masks: Arrays | None = None,
     shape: Shape = Shape(),
 ) -> Forward:
-    """Run a forward plan over x (T, B, I). Masks are (B, units), or (T, B, units) where they have time."""
-    machine = _Machine(plan, sizes, weights, x, masks or {}, shape)
+    """Run a forward plan over x (T, B, I), or over several inputs by name.
+
+    Masks are (B, units), or (T, B, units) where they have time.
+    """
+    machine = _Machine(plan, sizes, weights, _by_name(x), masks or {}, shape)
     for part, width in plan.parts.items():
         entries = machine.rows(part, "state")
         entries[0, :, : size_of(width, sizes)] = state[part]
-    T = x.shape[0]
+    T = machine.T
     for first in range(0, T, shape.chunk):
         steps = range(first, min(first + shape.chunk, T))
         machine.begin_chunk(first)
@@ -108,7 +117,7 @@ def run_backward(
     plan: Plan,
     sizes: Mapping[str, int],
     weights: Arrays,
-    x: Array,
+    x: Array | Arrays,
     forward: Forward,
     final: Arrays,
     *,
@@ -117,13 +126,13 @@ def run_backward(
     shape: Shape = Shape(),
 ) -> Backward:
     """Run a backward plan after ``forward``: ``final`` is the gradient of the last state, ``dy`` of the outputs."""
-    machine = _Machine(plan, sizes, weights, x, masks or {}, shape, forward.kept)
+    machine = _Machine(plan, sizes, weights, _by_name(x), masks or {}, shape, forward.kept)
     for number, buffer in enumerate(plan.rows):
         size = size_of(buffer.width, sizes)
         given = {"state": forward.states, "carry": final, "dy": {"h": dy}}.get(buffer.role, {}).get(buffer.name)
         if given is not None:
             machine.buffers[number][..., :size] = given
-    T = x.shape[0]
+    T = machine.T
     gradients = {name: np.zeros_like(value) for name, value in weights.items()}
     for last in range(T, 0, -shape.chunk):
         steps = range(max(0, last - shape.chunk), last)
@@ -144,8 +153,13 @@ def run_backward(
             parameter = next(p for p in plan.parameters if p.name == name)
             gradients[name][parameter.block_rows(parameter.blocks[block], sizes)] += total
     first = {part: machine.rows(part, "carry")[0, :, : size_of(w, sizes)] for part, w in plan.parts.items()}
-    has_dx = any(row.role == "dx" for row in plan.rows)
-    return Backward(machine.rows("x", "dx")[..., : sizes["input"]] if has_dx else None, first, gradients)
+    ends = {row.name: row.width for row in plan.rows if row.role == "dx"}
+    inputs = {name: machine.rows(name, "dx")[..., : size_of(w, sizes)] for name, w in ends.items()}
+    return Backward(inputs, first, gradients)
+
+
+def _by_name(x: Array | Arrays) -> Arrays:
+    return x if isinstance(x, Mapping) else {"x": x}
 
 
 @dataclass
@@ -155,14 +169,15 @@ class _Machine:
     plan: Plan
     sizes: Mapping[str, int]
     weights: Arrays
-    x: Array
+    inputs: Arrays
     masks: Arrays
     shape: Shape
     kept: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        plan, (T, B, _) = self.plan, self.x.shape
-        self.T, self.B, self.dtype = T, B, self.x.dtype
+        first = next(iter(self.inputs.values()))
+        plan, (T, B, _) = self.plan, first.shape
+        self.T, self.B, self.dtype = T, B, first.dtype
         self.first = 0
         self.work: dict[str, Array] = {}
         if not self.kept:
@@ -172,7 +187,7 @@ class _Machine:
         for row in plan.rows:
             entries = (T + 1 if row.role == "state" else T) if row.timed else 1
             self.buffers.append(self._nan(entries, B, self.panels(row.width) * PANEL))
-            given = {"x": self.x, "mask": self.masks.get(row.name)}.get(row.role)
+            given = {"x": self.inputs, "mask": self.masks}.get(row.role, {}).get(row.name)
             if given is not None:
                 self.buffers[-1][..., : size_of(row.width, self.sizes)] = given
         self.vectors = [self._vector(references) for references in plan.vectors]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from rondo.backends.cpu.complement import with_complements
 from rondo.backends.cpu.emit import emit
 from rondo.backends.cpu.fuse import fuse
 from rondo.backends.cpu.homes import settle
@@ -55,12 +56,17 @@ def plans_for(
     ``restarts``  see `lower_forward`
     """
     traced = cell.traced(bias=bias, recurrent_dropout=recurrent_dropout)
-    graph = with_zoneout(with_reciprocals(traced), dict(zoneout))
+    graph = with_zoneout(simpler(traced), dict(zoneout))
     if not training:
         return Plans(lower_forward(graph, taps=taps, restarts=restarts), None)
     derivative = differentiate(graph)
     forward = lower_forward(derivative.forward, derivative.residuals, taps=taps, restarts=restarts)
     return Plans(forward, lower_backward(derivative, forward, dy=dy, dx=dx))
+
+
+def simpler(graph: Graph) -> Graph:
+    """A cell's graph as the engine computes it: the same within rounding, with fewer divisions and functions."""
+    return with_complements(with_reciprocals(graph))
 
 
 def lower_forward(
@@ -73,7 +79,8 @@ def lower_forward(
     """
     parts = _parts(graph)
     program = Program(graph.parameters, parts)
-    program.row("x", "x", "input", timed=True)
+    for name, index in graph.leaves("input").items():
+        program.row("x", name, graph.nodes[index].width, timed=True)
     for part, width in parts.items():
         program.row("state", part, width, timed=True)
     kept = {name: graph.outputs[name] for name in residuals}
@@ -97,11 +104,12 @@ def lower_backward(derivative: Derivative, forward: Plan, *, dy: bool = True, dx
     """The plan of a step of backpropagation after steps of ``forward``.
 
     ``dy``  whether the outputs h have gradients of their own, besides what the carried gradient brings
-    ``dx``  whether x needs a gradient
+    ``dx``  whether x, or whatever the inputs are, need a gradient
     """
     graph, parts = derivative.backward, forward.parts
     program = Program(graph.parameters, dict(parts))
-    outputs = {name: index for name, index in graph.outputs.items() if dx or name != "x"}
+    inputs = derivative.forward.leaves("input")
+    outputs = {name: index for name, index in graph.outputs.items() if dx or name not in inputs}
 
     def leaf(node: Node) -> int:
         if node.op == "grad":
@@ -120,14 +128,14 @@ def lower_backward(derivative: Derivative, forward: Plan, *, dy: bool = True, dx
     x_index = outputs.get("x")
     x_apart = x_index is not None and translator.is_sum(x_index)
     translator.run(apart=x_index if x_apart else None)
-    if x_index is not None:
-        operand = program.row("dx", "x", "input", timed=True)
-        if x_apart:
+    for name in inputs if dx else ():
+        operand = program.row("dx", name, graph.nodes[outputs[name]].width, timed=True)
+        if x_index is not None and x_apart:
             program.after, _, elements = translator.parts(x_index)
             if elements:
                 program.stores.append((translator.total(elements, "input"), operand))
         else:
-            program.stores.append((translator.value(x_index), operand))
+            program.stores.append((translator.value(outputs[name]), operand))
     for part, width in parts.items():
         carry = program.row("carry", part, width, timed=False)
         program.stores.append((translator.value(outputs[part]), carry))

@@ -67,7 +67,8 @@ class Encoded:
         self.parameters = tuple(parameter.name for parameter in plan.parameters)
         self.parts = tuple(plan.parts)
         self.masks = tuple(row.name for row in plan.rows if row.role == "mask")
-        self.native = module.make_plan(*_encoded(plan, self.parts, self.masks).values())
+        self.inputs = tuple(dict.fromkeys(row.name for row in plan.rows if row.role in ("x", "dx")))
+        self.native = module.make_plan(*_encoded(plan, self.parts, self.masks, self.inputs).values())
         self._module = module
 
     def engine(self, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str) -> Any:
@@ -101,7 +102,7 @@ def _engine(encoded: Encoded, sizes: tuple[int, ...], dtype: torch.dtype, thread
     return encoded.engine(sizes, dtype, threads, isa)
 
 
-def _encoded(plan: Plan, parts: Sequence[str], masks: Sequence[str]) -> dict[str, Any]:
+def _encoded(plan: Plan, parts: Sequence[str], masks: Sequence[str], inputs: Sequence[str]) -> dict[str, Any]:
     names = {parameter.name: number for number, parameter in enumerate(plan.parameters)}
 
     def references(lists: Sequence[Sequence[tuple[str, int]]]) -> list[list[tuple[int, int]]]:
@@ -115,9 +116,8 @@ def _encoded(plan: Plan, parts: Sequence[str], masks: Sequence[str]) -> dict[str
         return list(one.destinations), list(one.starts), list(one.sources), matrices
 
     def number(role: str, name: str) -> int:
-        if role in ("state", "carry"):
-            return parts.index(name)
-        return masks.index(name) if role == "mask" else 0
+        numbered = {"state": parts, "carry": parts, "mask": masks, "x": inputs, "dx": inputs}
+        return numbered[role].index(name) if role in numbered else 0
 
     return {
         "operands": [(int(o.place), _NUMBERS[o.width], o.index, o.ahead) for o in plan.operands],

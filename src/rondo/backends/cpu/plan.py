@@ -73,9 +73,11 @@ class Code(IntEnum):
     """c where a < b, else d"""
     SELECT_LE = 24
     """c where a <= b, else d"""
-    REDUCE = 25
+    SHARE = 25
+    """sigmoid(a) / (sigmoid(a) + sigmoid(b)), written sigmoid(softplus(-b) - softplus(-a)): also of closed gates"""
+    REDUCE = 26
     """dst (width one) accumulates the sum of a over its units; complete when the stage ends"""
-    SUM_ROWS = 26
+    SUM_ROWS = 27
     """dst (a gradient of a vector, `Plan.gradients`) accumulates the sum of a over the rows of the batch"""
 
 
@@ -148,10 +150,11 @@ class Stage:
 class RowBuffer:
     """A value as ``[time][row][unit]``.
 
-    ``role``: ``x``; ``state`` (name: the part; entry t is the state before step t, T + 1 entries in a
-    forward plan); ``mask`` (given from outside); ``own`` (of the plan itself, for instance r * h);
-    in a backward plan also ``dy`` (gradient of the outputs h), ``carry`` (name: the part; gradient of the
-    state after this step, which the step replaces by that of the state before it) and ``dx``.
+    ``role``: ``x`` (name: the input, x, or of a scan each of its pre-activations); ``state`` (name: the part;
+    entry t is the state before step t, T + 1 entries in a forward plan); ``mask`` (given from outside); ``own``
+    (of the plan itself, for instance r * h); in a backward plan also ``dy`` (gradient of the outputs h), ``carry``
+    (name: the part; gradient of the state after this step, which the step replaces by that of the state before
+    it) and ``dx`` (name: the input).
     """
 
     role: str

@@ -11,7 +11,7 @@ from rondo.ir.graph import WIDTHS, Parameter
 ARITY = {
     **dict.fromkeys((Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.MAXIMUM, Code.MINIMUM), 2),
     **dict.fromkeys((Code.FMA, Code.FMS, Code.FNMA), 3),
-    **dict.fromkeys((Code.MUL_SIGMOID, Code.MUL_TANH, Code.SIGMOID_GRADIENT, Code.TANH_GRADIENT), 2),
+    **dict.fromkeys((Code.MUL_SIGMOID, Code.MUL_TANH, Code.SIGMOID_GRADIENT, Code.TANH_GRADIENT, Code.SHARE), 2),
     **dict.fromkeys((Code.SELECT_LT, Code.SELECT_LE), 4),
 }
 """The number of arguments of each instruction; those that are not named have one."""
@@ -199,7 +199,7 @@ class _Verification:
                 widths = (plan.operands[left].width, plan.operands[outer.right].width)
                 _require((parameter.rows, parameter.columns) == widths, f"an outer product that is not {name}")
         done: Iterable[tuple[str, str, int]] = (
-            ([("dx", "x", 0)] if any(row.role == "dx" for row in plan.rows) else [])
+            [("dx", row.name, 0) for row in plan.rows if row.role == "dx"]
             if self.is_backward
             else [("state", part, 1) for part in plan.parts]
         )
