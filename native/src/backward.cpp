@@ -8,6 +8,8 @@
 namespace rondo {
 namespace {
 
+constexpr int FEW_ROWS = 64;
+
 template <class T>
 void copy_or_clear(T* to, const T* from, std::ptrdiff_t n) {
     if (from) std::memcpy(to, from, sizeof(T) * n);
@@ -57,13 +59,15 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
             }
         }
     }
+    const bool runs = run.R && run.steps;
     for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
-        if (!gradients.dparameters[i]) continue;
+        if (!gradients.dparameters[i] || (runs && whole_gradients_[i])) continue;
         const Parameter& p = plan_.parameters[i];
         const std::ptrdiff_t columns = p.columns < 0 ? 1 : units(p.columns) / p.heads;
         std::fill_n(gradients.dparameters[i], columns * p.blocks * units(p.rows), T(0));
     }
-    if (!run.R || !run.steps) return;
+    if (!runs) return;
+    run.find_few();
 
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
         const RowBuffer& buffer = plan_.rows[i];
@@ -109,7 +113,10 @@ void Engine<T>::Run::Member::backward() {
         multiply_chunk(run.engine.after_, begin, end);
         meet();
         scatter(Role::dx, begin, end);
-        if (!run.engine.outers_.empty()) {
+        if (run.few) {
+            barrier.wait();
+            outer_products_of_few(end);
+        } else if (!run.engine.outers_.empty()) {
             barrier.wait();
             pack_rights(begin, end);
             barrier.wait();
@@ -209,10 +216,72 @@ void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
     }
 }
 
+// Few rows of batch and time, all in one chunk, one distance apart: no sums are kept between chunks then, and what
+// the matrices' gradients are made of is so little that it needs no order of its own.
+template <class T>
+void Engine<T>::Run::find_few() {
+    few = static_cast<std::int64_t>(R) * steps <= FEW_ROWS && steps <= chunk && !call.lanes;
+    for (const OuterProduct& product : engine.outers_) {
+        const Rows& right = rows[plan.operands[product.right].index];
+        few = few && (steps == 1 || R == 1 || right.time == R * right.row);
+        for (const Left& left : product.lefts) few = few && plan.parameters[left.parameter].heads == 1;
+    }
+}
+
+// Units of the left side times panels of columns, written where the gradients belong.
+template <class T>
+void Engine<T>::Run::Member::outer_products_of_few(int steps) {
+    const Kernels<T>& kernels = run.engine.kernels_;
+    const std::ptrdiff_t none = 0, apart[MAX_OUTPUTS] = {0, PANEL, 2 * PANEL, 3 * PANEL};
+    for (const OuterProduct& product : run.engine.outers_) {
+        const Bound<T>& right = at(0)[product.right];
+        const int whole = product.columns / PANEL, tail = product.columns % PANEL;
+        const Share share(run.engine.panels(product.width), id, count);
+        for (const Left& one : product.lefts) {
+            const Bound<T>& left = at(0)[one.slot];
+            T* const whole_gradient = run.asked->dparameters[one.parameter];
+            if (!whole_gradient) continue;
+            const int height = run.engine.units(run.plan.parameters[one.parameter].rows);
+            T* const block = whole_gradient + static_cast<std::ptrdiff_t>(one.block) * height * product.columns;
+            rondo::Product<T> call;
+            call.a_row = 1;
+            call.a_run = 0;
+            call.a_step = left.row;
+            call.a_source = &none;
+            call.runs = call.sources = 1;
+            call.length = call.last_length = steps * run.R;
+            call.b_step = run.R == 1 ? run.rows[run.plan.operands[product.right].index].time : right.row;
+            call.b_output = call.c_output = apart;
+            for (int i = 0; i < MAX_OUTPUTS; ++i) call.start[i] = Start::zero;
+            for (int panel = share.first; panel < share.last; ++panel) {
+                const int units = std::min(PANEL, run.engine.units(product.width) - panel * PANEL);
+                T* const rows = block + static_cast<std::ptrdiff_t>(panel) * PANEL * product.columns;
+                T last[PANEL * PANEL];
+                for (int column = 0; column < whole + (tail != 0);) {
+                    const int outputs = column < whole ? std::min(MAX_OUTPUTS, whole - column) : 1;
+                    call.b = right.base + column * PANEL;
+                    call.c_row = column < whole ? product.columns : PANEL;
+                    T* const c = column < whole ? rows + column * PANEL : last;
+                    const int parts = ceil_div(units, kernels.best_rows[outputs]);
+                    for (int part = 0; part < parts; ++part) {
+                        const Share some(units, part, parts);
+                        call.a = left.base + panel * left.panel + some.first;
+                        call.c = c + some.first * call.c_row;
+                        kernels.product[some.last - some.first][outputs](call);
+                    }
+                    column += outputs;
+                }
+                if (tail) copy_rows(rows + whole * PANEL, product.columns, last, PANEL, units, tail);
+            }
+        }
+    }
+}
+
 template <class T>
 void Engine<T>::Run::Member::unpack_gradients() {
     const Engine& engine = run.engine;
     for (const OuterProduct& product : engine.outers_) {
+        if (run.few) break;
         const int G = static_cast<int>(product.lefts.size());
         const Share share(engine.panels(product.width), id, count);
         for (int panel = share.first; panel < share.last; ++panel) {
@@ -224,6 +293,11 @@ void Engine<T>::Run::Member::unpack_gradients() {
                 if (!whole) continue;
                 const int rows = engine.units(stored.rows), columns = engine.units(stored.columns) / stored.heads;
                 T* const block = whole + static_cast<std::ptrdiff_t>(product.lefts[g].block) * rows * columns;
+                if (stored.heads == 1) {
+                    engine.kernels_.unpack_rows(sums + g * PANEL, static_cast<std::ptrdiff_t>(G) * PANEL, lanes, columns,
+                                                block + static_cast<std::ptrdiff_t>(panel) * PANEL * columns, columns);
+                    continue;
+                }
                 for (int first = 0; first < product.columns; first += PANEL) {
                     for (int lane = 0; lane < lanes; ++lane) {
                         const int unit = panel * PANEL + lane;

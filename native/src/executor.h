@@ -87,6 +87,8 @@ struct Gradients {
 struct Packed {
     Memory matrices, vectors;
     Memory halves;  // matrices in bfloat16
+    std::vector<const void*> stored;  // the parameters: where there are few rows, products read them there
+    std::ptrdiff_t rows = 0;          // of batch and time, of the run
 };
 
 template <class T>
@@ -101,7 +103,9 @@ public:
     Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernels, int threads, bool bfloat16 = false);
     ~Engine();
 
-    Packed pack(const std::vector<const T*>& parameters) const;
+    // For a run over so many rows of batch and time. Few rows are done before matrices are packed, so parameters must
+    // live as long as what is returned.
+    Packed pack(const std::vector<const T*>& parameters, std::ptrdiff_t rows) const;
 
     // Residuals in memory of the caller's: the states of the first part at `outputs`, lowest entry first (the
     // last one in time where the call is reversed), all else one after the other at `rest`. Either may be null.
@@ -138,6 +142,7 @@ private:
     std::vector<std::vector<Product_>> stage_products_;
     std::vector<Product_> hoisted_, after_;
     std::vector<OuterProduct> outers_;
+    std::vector<bool> whole_gradients_;  // by parameter: whether outer products write every element of its gradient
     std::size_t packed_size_ = 0, halves_size_ = 0, accumulated_size_ = 0, vectors_size_ = 0;
     std::vector<std::ptrdiff_t> vector_offsets_;
     Memory constants_;

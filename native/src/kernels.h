@@ -18,6 +18,7 @@ namespace rondo {
 constexpr int PANEL = 16;
 constexpr int MAX_OUTPUTS = 4;  // products of one call of a micro-kernel
 constexpr int MAX_ROWS = 14;    // rows of one call of a micro-kernel
+constexpr int DOT_ROWS = 4;     // rows of one call of `dots` at most
 
 // rondo.backends.cpu.plan.Code, in the same order.
 enum class Code : std::int32_t {
@@ -81,6 +82,27 @@ struct Product {
     const T* start_vector[MAX_OUTPUTS];
 };
 
+// C(r, l) = start + sum over k < length of A(r, k) * B(l, k), for the 16 lanes l of a panel.
+//
+//   A(r, k)   a[r * a_row + k]
+//   B(l, k)   b[l * b_row + k]
+//   C(r, l)   c[r * c_row + l]
+//   start     ZERO, ACCUMULATE onto C, or 16 lanes at start_vector
+//
+// C never overlaps A or B. Nothing is aligned for certain. No element beyond `length` is read.
+template <class T>
+struct Dots {
+    const T* a;
+    std::ptrdiff_t a_row;
+    const T* b;
+    std::ptrdiff_t b_row;
+    int length;
+    T* c;
+    std::ptrdiff_t c_row;
+    Start start;
+    const T* start_vector;
+};
+
 template <class T>
 struct Kernels {
     const char* name;
@@ -88,6 +110,8 @@ struct Kernels {
     int best_rows[MAX_OUTPUTS + 1];
     // By rows (1 to best_rows) and outputs.
     void (*product[MAX_ROWS + 1][MAX_OUTPUTS + 1])(const Product<T>&);
+    // By rows (1 to DOT_ROWS).
+    void (*dots[DOT_ROWS + 1])(const Dots<T>&);
     void (*tile)(const Tile<T>&);
     // dst[k * step + lane] = src[lane * row + k] for k < columns, lane < rows (at most 16); other lanes 0.
     void (*pack_rows)(const T* src, std::ptrdiff_t row, int rows, int columns, T* dst, std::ptrdiff_t step);
@@ -96,6 +120,8 @@ struct Kernels {
     // dst[i] = src[i] for i < n, past the caches where the machine can and dst is aligned to 64 bytes. Other
     // threads see it after a fence.
     void (*put)(const T* src, T* dst, std::ptrdiff_t n);
+    // dst[lane * row + k] = src[k * step + lane] for k < columns, lane < rows (at most 16): pack_rows undone.
+    void (*unpack_rows)(const T* src, std::ptrdiff_t step, int rows, int columns, T* dst, std::ptrdiff_t row);
     // The elementwise functions by themselves, for tests of their error; n is any number.
     void (*apply)(Code code, const T* a, T* dst, std::ptrdiff_t n);
     // Multiply-adds in registers alone for so many rounds; returns the number of floating-point operations.

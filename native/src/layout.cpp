@@ -8,6 +8,9 @@ namespace rondo {
 namespace {
 
 constexpr std::size_t PARALLEL_FROM = 1 << 15;  // elements to pack; fewer cost less than waking a thread
+// Rows of batch and time from which on packing a matrix takes less than it saves: by its rows, which are then added up
+// across lanes, and by its columns.
+constexpr std::ptrdiff_t ROWS_PACKED_FROM = 8, COLUMNS_PACKED_FROM = 16;
 
 }  // namespace
 
@@ -47,6 +50,12 @@ Engine<T>::Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernel
             outers_.push_back(product);
         }
     }
+
+    std::vector<int> blocks(plan_.parameters.size());
+    for (const Outer& outer : plan_.outers) {
+        for (const Left& left : outer.lefts) ++blocks[left.parameter];
+    }
+    for (std::size_t i = 0; i < blocks.size(); ++i) whole_gradients_.push_back(blocks[i] == plan_.parameters[i].blocks);
 
     std::ptrdiff_t at = 0;
     for (const auto& references : plan_.vectors) {
@@ -109,6 +118,17 @@ void Engine<T>::cut(const Group& group, std::vector<Product_>& into) {
             product.group_size = static_cast<std::size_t>(product.steps) * product.step_size();
             product.offset = packed_size_;
             packed_size_ += product.group_size * product.groups;
+            bool stored = !halves_;
+            product.packed_from = COLUMNS_PACKED_FROM;
+            for (const auto& row : product.matrices) {
+                for (const BlockRef& ref : row) {
+                    if (ref.parameter < 0) continue;
+                    stored = stored && plan_.parameters[ref.parameter].heads == 1 && (product.from_rows || ref.transposed);
+                    if (!ref.transposed) product.packed_from = ROWS_PACKED_FROM;
+                }
+            }
+            // The last panel is not there to be read, where it is not full.
+            if (stored) product.from_stored = product.groups - (units(product.width) % PANEL ? 1 : 0);
             product.half = halves_ && product.from_rows;
             if (product.half) {
                 product.half_group_size = static_cast<std::size_t>(product.steps + product.steps % 2) * product.step_size();
@@ -197,18 +217,21 @@ void Engine<T>::pack_vectors(const std::vector<const T*>& parameters, T* to) con
 }
 
 template <class T>
-Packed Engine<T>::pack(const std::vector<const T*>& parameters) const {
+Packed Engine<T>::pack(const std::vector<const T*>& parameters, std::ptrdiff_t rows) const {
     Packed packed;
+    packed.stored.assign(parameters.begin(), parameters.end());
+    packed.rows = rows;
     packed.matrices = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(packed_size_ + PANEL)}));
     packed.vectors = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(vectors_size_ + PANEL)}));
     if (halves_) packed.halves = Memory(checked_bytes(sizeof(Bfloat16), {static_cast<std::ptrdiff_t>(halves_size_ + PANEL)}));
     std::vector<const std::vector<Product_>*> lists{&hoisted_, &after_};
     for (const auto& products : stage_products_) lists.push_back(&products);
-    parallel(packed_size_ > PARALLEL_FROM ? threads_ : 1, [&](int member, int members) {
+    parallel(rows >= ROWS_PACKED_FROM && packed_size_ > PARALLEL_FROM ? threads_ : 1, [&](int member, int members) {
         for (const auto* list : lists) {
             for (const Product_& product : *list) {
                 const Share share(product.groups, member, members);
                 for (int group = share.first; group < share.last; ++group) {
+                    if (product.reads_stored(group, rows)) continue;
                     pack_product(product, group, parameters, packed.matrices.as<T>());
                     if (product.half) pack_half(product, group, packed);
                 }

@@ -22,9 +22,13 @@ struct Engine<T>::Product_ {
     int length, last_length, runs; // see rondo::Product
     int steps;                     // of all runs and sources
     std::size_t offset, group_size;
+    int from_stored = 0;           // groups, the first ones, that can be computed on the matrices as they are stored
+    std::ptrdiff_t packed_from;    // so many rows of batch and time
     bool half = false;             // packed in bfloat16, two steps side by side
     std::size_t half_offset = 0, half_group_size = 0;
 
+    // Whether a run over so many rows of batch and time reads this group as it is stored.
+    bool reads_stored(int group, std::ptrdiff_t run_rows) const { return group < from_stored && run_rows < packed_from; }
     int outputs() const { return per_call * static_cast<int>(destinations.size()); }
     std::ptrdiff_t step_size() const { return static_cast<std::ptrdiff_t>(outputs()) * PANEL; }
 };

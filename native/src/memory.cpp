@@ -19,10 +19,16 @@ namespace {
 
 constexpr std::size_t PAGE = 4096, HUGE_PAGE = std::size_t{2} << 20;
 
+struct Cached {
+    void* data;
+    std::uint64_t since;  // counts what was given back
+};
+
 struct Pool {
     std::mutex mutex;
-    std::multimap<std::size_t, void*> free;
+    std::multimap<std::size_t, Cached> free;  // by size
     std::size_t in_use = 0, cached = 0, peak = 0;
+    std::uint64_t given_back = 0;
 };
 
 // Never destroyed: tensors may outlive everything at the interpreter's end.
@@ -82,7 +88,7 @@ Memory::Memory(std::size_t bytes) : size_(rounded(bytes)) {
         auto found = shared.free.lower_bound(size_);
         if (found != shared.free.end() && found->first <= size_ + size_ / 4) {
             size_ = found->first;
-            data_ = found->second;
+            data_ = found->second.data;
             shared.free.erase(found);
             shared.cached -= size_;
         }
@@ -101,18 +107,22 @@ Memory::Memory(std::size_t bytes) : size_(rounded(bytes)) {
     }
 }
 
-// What lies unused is at most what was in use at once, so a program that is done with long sequences
-// does not keep their memory twice.
+// What lies unused is at most what was in use at once, so a program that is done with long sequences does not keep
+// their memory twice. What has lain longest goes first: other sizes may be wanted now than were at the beginning.
 Memory::~Memory() {
     if (!data_) return;
     Pool& shared = pool();
     const std::lock_guard lock(shared.mutex);
     shared.in_use -= size_;
-    if (shared.cached + size_ <= shared.peak) {
-        shared.free.emplace(size_, data_);
-        shared.cached += size_;
-    } else {
-        to_system(data_);
+    shared.cached += size_;
+    shared.free.emplace(size_, Cached{data_, shared.given_back++});
+    while (shared.cached > shared.peak) {
+        const auto oldest = std::min_element(shared.free.begin(), shared.free.end(), [](const auto& a, const auto& b) {
+            return a.second.since < b.second.since;
+        });
+        shared.cached -= oldest->first;
+        to_system(oldest->second.data);
+        shared.free.erase(oldest);
     }
 }
 
@@ -134,7 +144,7 @@ PoolState pool_state() {
 void release_cached() {
     Pool& shared = pool();
     const std::lock_guard lock(shared.mutex);
-    for (auto& [size, data] : shared.free) to_system(data);
+    for (auto& [size, block] : shared.free) to_system(block.data);
     shared.free.clear();
     shared.cached = 0;
     shared.peak = shared.in_use;

@@ -131,6 +131,11 @@ Call<T> call_of(const Layout& layout, const Array& x, const std::vector<Array>& 
     return call;
 }
 
+template <class T>
+Packed packed_for(const Engine<T>& engine, const Call<T>& call, const Addresses& parameters) {
+    return engine.pack(pointers<const T>(parameters), std::ptrdiff_t{call.rows()} * call.steps());
+}
+
 // A tensor of so many elements, not initialised, in memory that is used again when the tensor is gone.
 template <class T>
 nb::object empty(std::ptrdiff_t elements) {
@@ -154,13 +159,8 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
              },
              nb::arg("plan"), nb::arg("sizes"), nb::arg("threads"), nb::arg("isa") = "",
              nb::arg("bfloat16") = false)
-        .def("pack",
-             [](const Engine<T>& self, const Addresses& parameters) {
-                 const nb::gil_scoped_release release;
-                 return self.pack(pointers<const T>(parameters));
-             })
         .def("forward",
-             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
+             [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const Array& x,
                 const std::vector<Array>& masks, const Addresses& given, const Addresses& fresh,
                 const std::vector<bool>& all_steps, const Addresses& final, const Array& y, Address outputs,
                 Address rest) {
@@ -168,10 +168,10 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
                  const Call<T> call = call_of<T>(layout, x, masks, given, fresh);
                  Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_forward(call, pointers<T>(final), given_of<T>(y), packed, residuals);
+                 self.run_forward(call, pointers<T>(final), given_of<T>(y), packed_for(self, call, parameters), residuals);
              })
         .def("backward",
-             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const Array& x,
+             [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const Array& x,
                 const std::vector<Array>& masks, const std::vector<bool>& all_steps, Address outputs, Address rest,
                 const Array& dy, const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
                 const Addresses& dparameters) {
@@ -181,11 +181,11 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
                  const Call<T> call = call_of<T>(layout, x, masks, {}, {});
                  const Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_backward(call, packed, residuals, gradients);
+                 self.run_backward(call, packed_for(self, call, parameters), residuals, gradients);
              })
         // Plans of several inputs, without lanes; their gradients where `dx` has an array for each.
         .def("scan",
-             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const std::vector<Array>& inputs,
+             [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const std::vector<Array>& inputs,
                 const Addresses& given, const std::vector<bool>& all_steps, const Addresses& final, Address outputs,
                 Address rest) {
                  const nb::gil_scoped_release release;
@@ -194,10 +194,10 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
                  call.by_sequence = true;
                  Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_forward(call, pointers<T>(final), {}, packed, residuals);
+                 self.run_forward(call, pointers<T>(final), {}, packed_for(self, call, parameters), residuals);
              })
         .def("scan_backward",
-             [](const Engine<T>& self, const Packed& packed, const Layout& layout, const std::vector<Array>& inputs,
+             [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const std::vector<Array>& inputs,
                 const std::vector<bool>& all_steps, Address outputs, Address rest, const Array& dy,
                 const Addresses& dfinal, const std::vector<Array>& dx, const Addresses& dgiven,
                 const Addresses& dparameters) {
@@ -210,7 +210,7 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
                  call.by_sequence = true;
                  const Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_backward(call, packed, residuals, gradients);
+                 self.run_backward(call, packed_for(self, call, parameters), residuals, gradients);
              });
 
     module.def(("empty" + suffix).c_str(), &empty<T>);
@@ -259,7 +259,6 @@ NB_MODULE(_engine, module) {
                  new (self) Layout{B, T, reverse, lanes};
              },
              nb::arg("batch"), nb::arg("steps"), nb::arg("reverse") = false, nb::arg("lanes").none() = nb::none());
-    nb::class_<Packed>(module, "Packed");
     module.def("empty_bytes", &empty<std::uint8_t>);
     bind_engine<float>(module, "Float32");
     bind_engine<double>(module, "Float64");

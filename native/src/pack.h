@@ -44,6 +44,25 @@ void pack_rows(const T* src, std::ptrdiff_t row, int rows, int columns, T* dst, 
 }
 
 template <class T>
+void unpack_rows(const T* src, std::ptrdiff_t step, int rows, int columns, T* dst, std::ptrdiff_t row) {
+    using V = typename Simd<T>::V;
+    constexpr int lanes = Simd<T>::lanes;
+    int k = 0;
+    for (; k + lanes <= columns; k += lanes)
+        for (int first = 0; first < rows; first += lanes) {
+            V v[lanes];
+            RONDO_UNROLL
+            for (int i = 0; i < lanes; ++i) v[i] = load(src + (k + i) * step + first);
+            transpose<T>(v);
+            RONDO_UNROLL
+            for (int i = 0; i < lanes; ++i)
+                if (first + i < rows) store(dst + (first + i) * row + k, v[i]);
+        }
+    for (; k < columns; ++k)
+        for (int lane = 0; lane < rows; ++lane) dst[lane * row + k] = src[k * step + lane];
+}
+
+template <class T>
 void pack_columns(const T* src, std::ptrdiff_t row, int rows, int columns, T* dst, std::ptrdiff_t step) {
     constexpr int lanes = Simd<T>::lanes;
     for (int k = 0; k < rows; ++k, src += row, dst += step) {

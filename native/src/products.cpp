@@ -47,6 +47,10 @@ void Engine<T>::Run::Member::prepare(const Product_& product, const Bound<T>* op
 template <class T>
 void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* operands, int row, int rows,
                                       int group) const {
+    if (product.reads_stored(group, run.packed.rows)) {
+        multiply_stored(product, operands, row, rows, group);
+        return;
+    }
     const Kernels<T>& kernels = run.engine.kernels_;
     Ready ready;
     prepare(product, operands, group, ready);
@@ -57,6 +61,80 @@ void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* o
         call.a = ready.call.a + (row + share.first) * call.a_row;
         call.c = ready.call.c + (row + share.first) * call.c_row;
         kernels.product[share.last - share.first][ready.outputs](call);
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::multiply_stored(const Product_& product, const Bound<T>* operands, int row, int rows,
+                                             int group) const {
+    const Kernels<T>& kernels = run.engine.kernels_;
+    const int first = group * product.per_call;
+    const int panels = std::min(product.per_call, run.engine.panels(product.width) - first);
+    const std::ptrdiff_t none = 0, lanes[] = {0, PANEL};
+    for (std::size_t g = 0; g < product.destinations.size(); ++g) {
+        const Bound<T>& destination = operands[product.destinations[g]];
+        T* const c = destination.base + row * destination.row + first * destination.panel;
+        const std::ptrdiff_t c_output[] = {0, destination.panel};
+        const int given = product.starts[g];
+        Start start = given == ZERO ? Start::zero : given == ACCUMULATE ? Start::accumulate : Start::vector;
+        const T* const vector = given >= 0 ? operands[given].base + static_cast<std::ptrdiff_t>(first) * PANEL : nullptr;
+
+        // A matrix whose rows are the sources' units is read as if it were packed, a step of it being a row.
+        const auto as_packed = [&](const T* a, std::ptrdiff_t a_row, std::ptrdiff_t a_run, const T* b, std::ptrdiff_t b_step,
+                                   bool empty) {
+            rondo::Product<T> call;
+            call.a_row = a_row;
+            call.a_run = a_run;
+            call.a_step = 1;
+            call.a_source = &none;
+            call.runs = empty ? 1 : product.runs;
+            call.sources = 1;
+            call.length = empty ? 0 : product.length;
+            call.last_length = empty ? 0 : product.last_length;
+            call.b = b;
+            call.b_step = b_step;
+            call.b_output = lanes;
+            call.c_row = destination.row;
+            call.c_output = c_output;
+            for (int p = 0; p < panels; ++p) {
+                call.start[p] = start;
+                call.start_vector[p] = vector ? vector + p * PANEL : nullptr;
+            }
+            const int parts = ceil_div(rows, kernels.best_rows[panels]);
+            for (int part = 0; part < parts; ++part) {
+                const Share share(rows, part, parts);
+                call.a = a + share.first * a_row;
+                call.c = c + share.first * destination.row;
+                kernels.product[share.last - share.first][panels](call);
+            }
+        };
+
+        bool begun = false;
+        for (std::size_t s = 0; s < product.sources.size(); ++s) {
+            const BlockRef& ref = product.matrices[g][s];
+            if (ref.parameter < 0) continue;
+            if (begun) start = Start::accumulate;
+            begun = true;
+            const Parameter& stored = run.plan.parameters[ref.parameter];
+            const std::ptrdiff_t height = run.engine.units(stored.rows), width = run.engine.units(stored.columns);
+            const T* const block = static_cast<const T*>(run.packed.stored[ref.parameter]) + ref.block * height * width;
+            const Bound<T>& source = operands[product.sources[s]];
+            const T* const a = source.base + row * source.row;
+            if (ref.transposed) {
+                as_packed(a, source.row, source.panel, block + first * PANEL, width, false);
+                continue;
+            }
+            for (int p = 0; p < panels; ++p) {
+                const T* const b = block + (first + p) * PANEL * width;
+                for (int r = 0; r < rows; r += DOT_ROWS) {
+                    const int n = std::min(DOT_ROWS, rows - r);
+                    kernels.dots[n]({a + r * source.row, source.row, b, width, product.length,
+                                     c + r * destination.row + p * destination.panel, destination.row, start,
+                                     vector ? vector + p * PANEL : nullptr});
+                }
+            }
+        }
+        if (!begun) as_packed(c, 0, 0, c, 0, true);
     }
 }
 

@@ -45,6 +45,7 @@ struct Engine<T>::Run {
     bool past_caches = false;  // what is passed on is more than they hold
 
     int members = 1;      // of the team at most
+    bool few = false;     // backward: see find_few
     bool by_rows = true;  // each member has rows of its own, else panels of its own
     int chunk = 1;        // steps
     int tile_rows, tile_panels;
@@ -94,6 +95,8 @@ struct Engine<T>::Run {
         void bind(int begin, int end);
         void prepare(const Product_& product, const Bound<T>* operands, int group, Ready& ready) const;
         void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
+        // The same on the matrices as they are stored.
+        void multiply_stored(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         // Brings the source of a product in bfloat16 to the form that its kernel reads.
         void round_source(const Product_& product, const Bound<T>* operands, int row, int rows);
         void multiply_half(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
@@ -120,6 +123,7 @@ struct Engine<T>::Run {
         void clear_left_out(int begin, int end);
         void pack_rights(int begin, int end);
         void outer_products(int begin, int end, bool first);
+        void outer_products_of_few(int steps);
         void unpack_gradients();
     };
 
@@ -128,6 +132,7 @@ struct Engine<T>::Run {
     std::vector<int> read_in_place() const;
     void allocate_work();
     void divide();
+    void find_few();
     template <class Work>
     void team(const Work& work);
     bool has_row(int operand_row) const { return rows[operand_row].base != nullptr; }

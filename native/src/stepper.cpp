@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -11,6 +12,7 @@
 namespace rondo {
 namespace {
 
+constexpr std::ptrdiff_t ALL_PACKED = std::numeric_limits<std::ptrdiff_t>::max();
 constexpr std::size_t BYTES_EACH = 192 << 10;  // of weights for each member: fewer are read before another comes
 // From so many bytes on, matrices lie in huge pages: in small ones, spread over the machine's memory by chance, they
 // displace each other from a cache that has room for all.
@@ -41,7 +43,7 @@ struct Stepper<T>::Sum {
 template <class T>
 struct Stepper<T>::Layer {
     Layer(const Engine<T>& engine_, const std::vector<const T*>& parameters, int batch)
-        : engine(engine_), packed(engine_.pack(parameters)) {
+        : engine(engine_), packed(engine_.pack(parameters, ALL_PACKED)) {
         call.B = batch;
         call.T_ = 2;  // both phases
         run = std::make_unique<typename Engine<T>::Run>(engine, call, packed, false);

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "dots.h"
 #include "gemm.h"
 #include "pack.h"
 #include "tile.h"
@@ -46,10 +47,15 @@ constexpr Kernels<T> make_kernels(const char* name) {
     Kernels<T> k{};
     k.name = name;
     fill_products<T, 1, 1>(k);
+    k.dots[1] = &dots<T, 1>;
+    k.dots[2] = &dots<T, 2>;
+    k.dots[3] = &dots<T, 3>;
+    k.dots[4] = &dots<T, 4>;
     k.tile = &run_tile<T>;
     k.pack_rows = &pack_rows<T>;
     k.pack_columns = &pack_columns<T>;
     k.put = &put<T>;
+    k.unpack_rows = &unpack_rows<T>;
     k.apply = &apply<T>;
     k.peak = &peak<T>;
     return k;

@@ -90,6 +90,33 @@ RONDO_INLINE void stream(T* p, typename Simd<T>::V v) {
 #endif
 }
 
+// The first n elements, n less than the lanes; zeros in the other lanes. Nothing behind them is read.
+RONDO_INLINE VF load_first(const float* p, int n) {
+#if RONDO_VECTOR_BYTES == 64
+    return (VF)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif RONDO_VECTOR_BYTES == 32
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (VF)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+#else
+    VF v{};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+#endif
+}
+
+RONDO_INLINE VD load_first(const double* p, int n) {
+#if RONDO_VECTOR_BYTES == 64
+    return (VD)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif RONDO_VECTOR_BYTES == 32
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return (VD)_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane));
+#else
+    VD v{};
+    for (int i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+#endif
+}
+
 template <class T>
 RONDO_INLINE typename Simd<T>::V splat(T x) {
     return x - typename Simd<T>::V{};  // minus, as -0 + 0 would lose the sign

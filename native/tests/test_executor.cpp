@@ -96,6 +96,7 @@ Plan backward_plan() {
 struct Case {
     int B, T, I, H, threads;
     bool ragged, resets, reverse;
+    bool packed;  // all matrices, however few rows there are
 };
 
 struct Plain {
@@ -184,16 +185,19 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     call.given = {given.data()};
     call.fresh = {fresh.data()};
     const std::vector<const double*> parameters{w.data(), u.data(), b.data()};
+    const std::ptrdiff_t packed_rows = c.packed ? 1 << 20 : std::ptrdiff_t{call.rows()} * call.steps();
 
     Array y(c.B * c.T * c.H), last(c.B * c.H);
     const Given<double> y_place{y.data(), static_cast<std::ptrdiff_t>(c.T) * c.H, c.H};
     const rondo::Engine<double> forward(keeping(forward_plan()), sizes, kernels, c.threads);
     rondo::Residuals<double> residuals = forward.place(call, {true}, nullptr, nullptr);
-    forward.run_forward(call, {last.data()}, y_place, forward.pack(parameters), residuals);
+    forward.run_forward(call, {last.data()}, y_place, forward.pack(parameters, packed_rows), residuals);
     expect_near(y, wanted.y, "outputs");
     expect_near(last, wanted.last, "the last state");
 
-    Array dx(c.B * c.T * c.I), dgiven(c.B * c.H), dfresh(c.B * c.H), dw(c.H * c.I), du(c.H * c.H), db(c.H);
+    Array dx(c.B * c.T * c.I), dgiven(c.B * c.H), dfresh(c.B * c.H);
+    const double unwritten = std::nan("");
+    Array dw(c.H * c.I, unwritten), du(c.H * c.H, unwritten), db(c.H, unwritten);
     rondo::Gradients<double> gradients;
     gradients.dy = {dy.data(), static_cast<std::ptrdiff_t>(c.T) * c.H, c.H};
     gradients.dfinal = {dlast.data()};
@@ -202,7 +206,7 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     gradients.dfresh = {dfresh.data()};
     gradients.dparameters = {dw.data(), du.data(), db.data()};
     const rondo::Engine<double> backward(backward_plan(), sizes, kernels, c.threads);
-    backward.run_backward(call, backward.pack(parameters), residuals, gradients);
+    backward.run_backward(call, backward.pack(parameters, packed_rows), residuals, gradients);
     expect_near(dx, wanted.dx, "the gradient of x");
     expect_near(dgiven, wanted.dgiven, "the gradient of the given state");
     expect_near(dfresh, wanted.dfresh, "the gradient of the state after a reset");
@@ -213,7 +217,7 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     Array inferred(c.B * c.H);
     const rondo::Engine<double> inference(forward_plan(), sizes, kernels, c.threads);
     rondo::Residuals<double> nothing = inference.place(call, {false}, nullptr, nullptr);
-    inference.run_forward(call, {inferred.data()}, {}, inference.pack(parameters), nothing);
+    inference.run_forward(call, {inferred.data()}, {}, inference.pack(parameters, packed_rows), nothing);
     expect_near(inferred, wanted.last, "the last state where no other is kept");
 }
 
@@ -253,14 +257,16 @@ int main() {
         if (!kernels) continue;
         for (int threads : {1, 2}) {
             for (const auto& [B, T, I, H] : {std::array{1, 1, 1, 1}, std::array{3, 7, 5, 19}, std::array{2, 9, 33, 100},
-                                             std::array{20, 40, 4, 70}, std::array{0, 3, 2, 3}, std::array{2, 0, 2, 3}}) {
-                for (int variant = 0; variant < 6; ++variant) {
-                    const Case c{B, T, I, H, threads, variant % 3 == 1, variant % 3 == 2, variant >= 3};
+                                             std::array{20, 40, 4, 70}, std::array{4, 1, 64, 160}, std::array{1, 6, 16, 32},
+                                             std::array{0, 3, 2, 3}, std::array{2, 0, 2, 3}}) {
+                for (int variant = 0; variant < 12; ++variant) {
+                    const Case c{B, T, I, H, threads, variant % 3 == 1, variant % 3 == 2, variant / 3 % 2 == 1, variant >= 6};
+                    if (c.packed && B * T > 100) continue;
                     if (T == 0 && variant % 3) continue;
                     context = std::string(kernels->name) + ", " + std::to_string(threads) + " threads, B T I H = " +
                               std::to_string(B) + " " + std::to_string(T) + " " + std::to_string(I) + " " +
                               std::to_string(H) + (c.ragged ? ", ragged" : c.resets ? ", resets" : "") +
-                              (c.reverse ? ", reverse" : "");
+                              (c.reverse ? ", reverse" : "") + (c.packed ? ", packed" : "");
                     run(c, *kernels);
                     ++cases;
                 }

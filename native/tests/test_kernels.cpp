@@ -117,6 +117,10 @@ void test_packing(const Kernels<T>& k) {
                 else
                     k.pack_columns(src.data(), row, rows, columns, dst.data(), step);
                 check(dst.equals(expected), "wrong elements");
+                if (!transposed) continue;
+                Buffer<T> back((rows - 1) * row + columns);
+                k.unpack_rows(dst.data(), step, rows, columns, back.data(), row);
+                check(back.equals(src.copy()), "not undone by unpack_rows");
             }
         }
 }

@@ -118,9 +118,68 @@ void test_products(const Kernels<T>& k) {
     test_product(k, {3, 3, 1, 1, 0, 0, false});
 }
 
+template <class T>
+void test_dots(const Kernels<T>& k) {
+    for (int rows = 1; rows <= DOT_ROWS; ++rows) {
+        for (int length : {0, 1, 3, 4, 7, 8, 15, 16, 17, 63, 64, 100, 300}) {
+            for (Start start : {Start::zero, Start::accumulate, Start::vector}) {
+                context = std::string(k.name) + (sizeof(T) == 4 ? " float" : " double") + " dots rows=" +
+                          std::to_string(rows) + " length=" + std::to_string(length);
+                Dots<T> d{};
+                d.a_row = length + whole(0, 9);
+                d.b_row = length + whole(0, 9);
+                d.c_row = PANEL + whole(0, 9);
+                d.length = length;
+                d.start = start;
+                // Only what is to be read has numbers; each ends where nothing may be read.
+                Buffer<T> a((rows - 1) * d.a_row + length), b((PANEL - 1) * d.b_row + length);
+                Buffer<T> c((rows - 1) * d.c_row + PANEL), vector(PANEL);
+                for (int i = 0; i < length; ++i) {
+                    for (int r = 0; r < rows; ++r) a[r * d.a_row + i] = number<T>();
+                    for (int lane = 0; lane < PANEL; ++lane) b[lane * d.b_row + i] = number<T>();
+                }
+                for (int lane = 0; lane < PANEL; ++lane) {
+                    vector[lane] = number<T>();
+                    for (int r = 0; start == Start::accumulate && r < rows; ++r) c[r * d.c_row + lane] = number<T>();
+                }
+                d.a = a.data();
+                d.b = b.data();
+                d.c = c.data();
+                d.start_vector = start == Start::vector ? vector.data() : nullptr;
+                const std::vector<T> before = c.copy();
+                k.dots[rows](d);
+                bool close = true;
+                std::vector<T> expected = before;
+                for (int r = 0; r < rows; ++r) {
+                    for (int lane = 0; lane < PANEL; ++lane) {
+                        const std::ptrdiff_t at = r * d.c_row + lane;
+                        Wide<T> sum = start == Start::zero         ? Wide<T>(0)
+                                      : start == Start::accumulate ? static_cast<Wide<T>>(before[at])
+                                                                   : static_cast<Wide<T>>(vector[lane]);
+                        Wide<T> size = std::fabs(sum);
+                        for (int i = 0; i < length; ++i) {
+                            const Wide<T> term = static_cast<Wide<T>>(a[r * d.a_row + i]) * b[lane * d.b_row + i];
+                            sum += term;
+                            size += std::fabs(term);
+                        }
+                        const Wide<T> tolerance = size * std::numeric_limits<T>::epsilon() * (4 + std::sqrt(double(length)));
+                        close = close && std::fabs(c[at] - sum) <= tolerance;
+                        expected[at] = c[at];
+                    }
+                }
+                check(close, "wrong sums");
+                check(c.equals(expected), "writes outside of C");
+            }
+        }
+    }
+}
+
 }  // namespace rondo::testing
 
 int main() {
     using namespace rondo::testing;
-    return run_on_all([](const auto& k) { test_products(k); });
+    return run_on_all([](const auto& k) {
+        test_products(k);
+        test_dots(k);
+    });
 }

@@ -154,9 +154,10 @@ class _Place:
     blocks: tuple[str, ...]
     units: int
 
-    def packed(self, vectors: Sequence[Tensor]) -> Any:
+    def parameters(self, vectors: Sequence[Tensor]) -> list[int]:
+        """Their addresses in the order of the plan's parameters."""
         by_name = dict(zip(self.vectors, vectors, strict=True))
-        return self.native.pack([by_name[name].data_ptr() for name in self.encoded.parameters])
+        return [by_name[name].data_ptr() for name in self.encoded.parameters]
 
     def arrays(self, given: Tensor) -> list[tuple[int, int, int]]:
         """The pre-activations in the order of the plan's inputs."""
@@ -189,7 +190,7 @@ class _Scan(torch.autograd.Function):
         rest = empty_bytes(room * given.element_size(), given)
         final = [torch.empty_like(part) for part in begin]
         place.native.scan(
-            place.packed(vectors), layout_for(B, T, False, None, None), place.arrays(given),
+            place.parameters(vectors), layout_for(B, T, False, None, None), place.arrays(given),
             [part.data_ptr() for part in begin], spec.read_back, [part.data_ptr() for part in final],
             states.data_ptr(), rest.data_ptr(),
         )  # fmt: skip
@@ -210,11 +211,12 @@ class _Scan(torch.autograd.Function):
         place = _place(spec, spec.plans.backward, given, spec.sizes(begin))
         dgiven = empty(given.numel(), given).view(given.shape)
         dtensors = [torch.empty_like(one, memory_format=torch.contiguous_format) for one in tensors]
+        tight = [one.contiguous() for one in vectors]
         dvectors, dbegin = dtensors[: len(vectors)], dtensors[len(vectors) :]
         of_vectors = dict(zip((p.name for p in spec.vectors), dvectors, strict=True))
         dfinal = [None if end is None else end.contiguous() for end in ends[: len(begin)]]
         place.native.scan_backward(
-            place.packed([one.contiguous() for one in vectors]), layout_for(B, T, False, None, None),
+            place.parameters(tight), layout_for(B, T, False, None, None),
             place.arrays(given), spec.read_back, _first_state(sequence),
             rest.data_ptr(), array(dy), [0 if end is None else end.data_ptr() for end in dfinal],
             place.arrays(dgiven), [part.data_ptr() for part in dbegin],

@@ -60,7 +60,7 @@ def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) ->
         room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
         rest = empty_bytes(room * x.element_size(), x)
     step.native.forward(
-        step.native.pack([0 if i < 0 else tight[i].data_ptr() for i in step.parameters]),
+        [0 if i < 0 else tight[i].data_ptr() for i in step.parameters],
         layout,
         array(x),
         [array(covers[i]) for i in step.masks],
@@ -103,11 +103,11 @@ def run_backward(
         dx = dx.view(T, B, I).transpose(0, 1)
         if restarts:
             dx.zero_()
-    dweights = [torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in weights]
+    dweights = [empty(weight.numel(), x).view(weight.shape) for weight in weights]
     dgiven = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
     dfresh = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in fresh]
     step.native.backward(
-        step.native.pack([0 if i < 0 else tight[i].data_ptr() for i in step.parameters]),
+        [0 if i < 0 else tight[i].data_ptr() for i in step.parameters],
         layout,
         array(x),
         [array(covers[i]) for i in step.masks],
