@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._functorch.utils import unwrap_dead_wrappers
 
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
@@ -32,8 +33,16 @@ def unroll(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> Sequ
         return run_forward(spec, inputs, reverse=reverse, training=False)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
     run = _Run(spec, reverse, (1, len(weights), len(given), len(fresh), len(masks)))
-    made: Sequence[Tensor] = _Unroll.apply(run, lengths, reset, x, *weights, *given, *fresh, *masks)
+    made: Sequence[Tensor] = _applied(_Unroll, run, lengths, reset, x, *weights, *given, *fresh, *masks)
     return made[:-1]
+
+
+def _applied(function: type[torch.autograd.Function], *args: Any) -> Any:
+    """`apply` without its binding of default arguments, which takes longer than a small run."""
+    if torch._C._are_functorch_transforms_active():
+        return function.apply(*args)
+    plain: Any = super(torch.autograd.Function, function)
+    return plain.apply(*unwrap_dead_wrappers(args))
 
 
 class _Run(NamedTuple):
