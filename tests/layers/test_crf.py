@@ -210,6 +210,17 @@ def test_a_path_that_seemed_hopeless_may_be_the_only_one() -> None:
     assert_close(gradient, torch.tensor([[[0.0, 1.0], [0.0, 1.0]]], dtype=torch.float64), torch.float64)
 
 
+def test_a_path_that_becomes_hopeless_little_by_little_may_be_the_only_one() -> None:
+    """No step makes tag 1 less likely than e**-100, all together e**-1000; and only it can end."""
+    apart = Transitions(torch.ones(2) > 0, torch.eye(2) > 0, torch.tensor([False, True]))
+    crf = make(2, allowed=apart)
+    emission = torch.tensor([100.0, 0.0], dtype=torch.float64).expand(1, 10, 2)
+    assert not trusted(crf, emission, torch.tensor([10]))
+    expected = crf.start[1] + 9 * crf.transition[1, 1] + crf.end[1]
+    assert crf.log_partition(emission).item() == pytest.approx(expected.item(), rel=1e-12)
+    assert_close(crf.marginals(emission)[0, :, 1], torch.ones(10, dtype=torch.float64), torch.float64)
+
+
 def test_usual_scores_take_the_fast_way() -> None:
     crf, emission = make(9), random_emission(8, 40, 9, spread=20)
     assert trusted(crf, emission, torch.full((8,), 40))
