@@ -60,6 +60,14 @@ def test_the_best_is_the_first_of_the_best_in_large() -> None:
     assert torch.equal(viterbi(emission[order], crf.scores(), lengths=lengths[order]).tags, best.tags[order])
 
 
+@pytest.mark.parametrize("K", [1, 2, 3])
+def test_the_best_one_alone(K: int) -> None:
+    crf, emission = make(K), random_emission(4, 6, K)
+    best, one = viterbi(emission, crf.scores()), n_best(emission, crf.scores(), 1)
+    assert torch.equal(one.tags, best.tags[:, None])
+    assert torch.allclose(one.score[:, 0], best.score, rtol=1e-12)
+
+
 def test_padding_never_matters() -> None:
     crf, emission = make(4), random_emission(6, 5, 4)
     usual, several = (
