@@ -1,0 +1,151 @@
+"""The class of the most similar signal in training: the baseline that a reader of signals must beat.
+
+Bagnall et al. 2017, "The great time series classification bake off", show how hard that is. Distances are by
+dynamic time warping, or Euclidean: then signals of other lengths are first stretched to the median length of the
+training part. Signals are scaled each by itself (mean 0
+and deviation 1 in each channel), or all alike by the training part, where the level tells something; which of
+the two, and how wide the window of the warping is, is chosen on the validation part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.labelled import Label, Labelled
+from rondo.data.signals import fill_missing
+from rondo.errors import DataError
+from rondo.evaluation.classification import Predictions
+from rondo.evaluation.rivals import Majority, Rival, both_parts, main_measure
+from rondo.evaluation.time_warping import cells, euclidean, time_warping
+
+Floats = npt.NDArray[np.float64]
+Signals = list[Floats]
+
+WINDOWS = (0.0, 0.03, 0.06, 0.1, 0.2)
+"""Windows that are tried, as shares of the longer signal."""
+BLOCK = 1 << 24
+"""How many distances are in memory at a time."""
+
+
+LIMIT = 3e10
+"""Time warping is not among the baselines where it would look at more pairs of steps; this many take minutes."""
+
+
+def baselines_for_signals(train: Labelled, valid: Labelled, test: Labelled) -> list[Rival]:
+    """What a classifier of signals is held against."""
+    warping = NearestNeighbour("warping")
+    rivals: list[Rival] = [Majority(), NearestNeighbour("euclidean")]
+    return [*rivals, warping] if warping.work(train, valid, test) <= LIMIT else rivals
+
+
+class NearestNeighbour:
+    """One nearest neighbour, ``euclidean`` or by ``warping``. ``windows`` are what is tried of the latter."""
+
+    def __init__(self, distance: Literal["euclidean", "warping"], *, windows: Sequence[float] = WINDOWS) -> None:
+        self.distance = distance
+        self.windows = tuple(windows) if distance == "warping" else (0.0,)
+        self.name = f"nearest neighbour, {'Euclidean' if distance == 'euclidean' else 'time warping'}"
+        self.classes: tuple[Label, ...] = ()
+        self.about = ""
+
+    def fit(self, train: Labelled, valid: Labelled) -> Self:
+        both = both_parts(train, valid)
+        if both.labels is None:
+            raise DataError("neighbours need labels to lend.")
+        self.classes = both.classes
+        known = _filled(both.items)
+        self._length = round(float(np.median([len(item) for item in known]))) if self.distance == "euclidean" else None
+        stretched = self._length is not None and any(len(item) != self._length for item in known)
+        known = self._stretched(known)
+        learned, asked = known[: len(train)], known[len(train) :]
+        labels = both.labels[: len(train)]
+        best = -np.inf
+        for alike in (False, True):
+            # The first window decides how to scale; the others are tried with that.
+            scale = _scaling(learned, alike=alike)
+            score = self._score(scale, learned, labels, asked, valid, self.windows[len(self.windows) // 2])
+            if score > best:
+                best, self._alike = score, alike
+        scale, self.window = _scaling(learned, alike=self._alike), self.windows[0]
+        if len(self.windows) > 1:
+            scores = [self._score(scale, learned, labels, asked, valid, window) for window in self.windows]
+            self.window = self.windows[int(np.argmax(scores))]
+        self._scale = _scaling(known, alike=self._alike)
+        self._known, self._labels = self._scale(known), both.labels
+        how = "all alike by the training part" if self._alike else "each to mean 0 and deviation 1"
+        window = f", window {self.window:.0%} of the length" if self.distance == "warping" else ""
+        length = f" Signals were stretched to {self._length} steps." if stretched else ""
+        self.about = f"Signals scaled {how}{window}, chosen on the validation part.{length}"
+        return self
+
+    def predict(self, items: Sequence[Any]) -> tuple[list[Label], Floats | None]:
+        asked = self._scale(self._stretched(_filled(items)))
+        return self._nearest(self._known, self._labels, asked, self.window), None
+
+    def work(self, train: Labelled, valid: Labelled, test: Labelled) -> int:
+        """About how many pairs of steps have to be looked at for all of it."""
+        if self.distance == "euclidean":
+            return 0
+        tried = sum(cells(valid.items, train.items, window=window) for window in self.windows)
+        tried += 2 * cells(valid.items, train.items, window=self.windows[len(self.windows) // 2])
+        known = [*train.items, *valid.items]
+        return tried + cells(test.items, known, window=max(self.windows))
+
+    def _stretched(self, signals: Signals) -> Signals:
+        """Each at the median length, along straight lines between its steps."""
+        if self._length is None:
+            return signals
+        return [item if len(item) == self._length else _resampled(item, self._length) for item in signals]
+
+    def _score(
+        self,
+        scale: Callable[[Signals], Signals],
+        learned: Signals,
+        labels: Sequence[Label],
+        asked: Signals,
+        valid: Labelled,
+        window: float,
+    ) -> float:
+        said = self._nearest(scale(learned), labels, scale(asked), window)
+        return main_measure(valid)(Predictions.of(valid, said, classes=self.classes))
+
+    def _nearest(self, known: Signals, labels: Sequence[Label], asked: Signals, window: float) -> list[Label]:
+        step = max(1, BLOCK // len(known))
+        found: list[int] = []
+        for start in range(0, len(asked), step):
+            block = asked[start : start + step]
+            if self.distance == "euclidean":
+                distances = euclidean(block, known)
+            else:
+                distances = time_warping(block, known, window=window)
+            found.extend(distances.argmin(axis=1).tolist())
+        return [labels[place] for place in found]
+
+
+def _filled(items: Sequence[Any]) -> Signals:
+    signals = [np.asarray(item, np.float32) for item in items]
+    return [fill_missing(item.reshape(len(item), -1)).astype(np.float64) for item in signals]
+
+
+def _resampled(signal: Floats, length: int) -> Floats:
+    steps, places = np.arange(len(signal)), np.linspace(0, len(signal) - 1, length)
+    return np.stack([np.interp(places, steps, channel) for channel in signal.T], axis=1)
+
+
+def _scaling(learned: Signals, *, alike: bool) -> Callable[[Signals], Signals]:
+    """Scales signals by themselves, or by what the training part has in all. What does not change becomes 0."""
+    steps = np.concatenate(learned)
+    common = steps.mean(axis=0), steps.std(axis=0)
+
+    def scale(signals: Signals) -> Signals:
+        scaled = []
+        for item in signals:
+            mean, deviation = common if alike else (item.mean(axis=0), item.std(axis=0))
+            scaled.append((item - mean) / np.where(deviation > 1e-8, deviation, 1.0))
+        return scaled
+
+    return scale
