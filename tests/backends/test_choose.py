@@ -76,7 +76,10 @@ def test_without_the_engine_a_notice_comes_once_and_only_where_it_matters(
 
 @pytest.mark.parametrize(
     ("request_", "reason"),
-    [(replace(GRU, dtype=torch.bfloat16), "in bfloat16"), (replace(GRU, device=torch.device("meta")), "is on meta")],
+    [
+        (replace(GRU, dtype=torch.float16), "the layer is in float16"),
+        (replace(GRU, device=torch.device("meta")), "is on meta"),
+    ],
     ids=["dtype", "device"],
 )
 @pytest.mark.usefixtures("there")

@@ -41,6 +41,8 @@ class Request:
     """What enters the recurrent products is masked."""
     zoneout: bool = False
     """Parts of the state keep their former value at random."""
+    gradients: bool = False
+    """torch records gradients: a backward run may follow."""
 
 
 class Backend(Protocol):
@@ -155,8 +157,8 @@ class StepBackend(Backend, Protocol):
         zoneout: Mapping[str, float] | None = None,
         readout: tuple[Tensor, Tensor | None] | None = None,
         tables: Sequence[Tensor] = (),
-    ) -> Steps:
-        """Layers by their weights and sizes (as `Request.sizes`), from the bottom up.
+    ) -> Steps | None:
+        """Layers by their weights and sizes (as `Request.sizes`), from the bottom up; None if not for their type.
 
         zoneout  by part of the state: the rate, as in evaluation
         readout  weight (N, H) and bias (N) of a dense layer on top of the layers

@@ -169,7 +169,8 @@ class Recurrent(nn.Module):
         B, T, _ = x.shape
         checked = checked_lengths(lengths, B, T)
         resets = checked_reset(reset, B, T, x.device)
-        backend = BACKENDS[self._runs_on(self.backend, self.training, checked is not None, resets is not None)]
+        given = checked is not None, resets is not None
+        backend = BACKENDS[self._runs_on(self.backend, self.training, *given, torch.is_grad_enabled())]
         x = dropped(x, self.input_dropout if self.training else 0.0, locked=self.locked_dropout)
         special = resets is not None or self.zoneout or (self.recurrent_dropout and self.training)
         sequence, after = unroll_stack(
@@ -238,7 +239,8 @@ class Recurrent(nn.Module):
         """Which backend runs and why not another; say whether lengths or reset marks will be given."""
         where = f"{self.layers} layer(s), {'both directions' if self.bidirectional else 'forward'}"
         heading = f"Recurrent '{self.cell.name}', {self.input_size} -> {self.hidden_size}, {where}"
-        lines = [heading, self._choose(lengths=lengths, reset=reset).explain()]
+        choice = self._choose(lengths=lengths, reset=reset, gradients=torch.is_grad_enabled())
+        lines = [heading, choice.explain()]
         if self.layer_dropout and self.layers == 1:
             lines.append("layer_dropout acts between layers: with one layer it changes nothing")
         if self.locked_dropout and not self.input_dropout and not (self.layer_dropout and self.layers > 1):
@@ -314,17 +316,17 @@ class Recurrent(nn.Module):
             zoneout = zoneout_masks(self._widths, self.zoneout, x, training=self.training)
         return Extras(initial, masks, zoneout)
 
-    def _runs_on(self, backend: str, training: bool, lengths: bool, reset: bool) -> str:
+    def _runs_on(self, backend: str, training: bool, lengths: bool, reset: bool, gradients: bool) -> str:
         """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
-        return self._choose(lengths=lengths, reset=reset).backend.name
+        return self._choose(lengths=lengths, reset=reset, gradients=gradients).backend.name
 
     # As torch.compiler.assume_constant_result, which takes seconds to import.
     _runs_on._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
-    def _choose(self, *, lengths: bool, reset: bool, training: bool | None = None) -> Choice:
+    def _choose(self, *, lengths: bool, reset: bool, training: bool | None = None, gradients: bool = False) -> Choice:
         like = self._parameter(self._stored[0].name, 0, 0)
         masked = self.recurrent_dropout > 0 and (self.training if training is None else training)
-        key = (self.backend, lengths, reset, masked, like.dtype, like.device)
+        key = (self.backend, lengths, reset, masked, gradients, like.dtype, like.device)
         if key not in self._choices:
             request = Request(
                 cell=self.cell,
@@ -336,6 +338,7 @@ class Recurrent(nn.Module):
                 reset=reset,
                 recurrent_dropout=masked,
                 zoneout=self.zoneout > 0,
+                gradients=gradients,
             )
             self._choices[key] = choose(request, self.backend)
         return self._choices[key]

@@ -77,6 +77,7 @@ class _OneStep:
             bias=self.bias,
             dtype=like.dtype,
             device=like.device,
+            gradients=torch.is_grad_enabled(),
         )
         return choose(request, "vendor" if self.backend == "auto" else self.backend)
 

@@ -32,28 +32,28 @@ class _Layers:
 
     def explain(self: Any) -> str:
         """Which backend runs, and why not another."""
-        return f"rondo.nn.{self!r}\n{self._choose().explain()}"
+        return f"rondo.nn.{self!r}\n{self._choose(gradients=torch.is_grad_enabled()).explain()}"
 
     def forward(self: Any, input: Any, hx: Any = None) -> Any:
         """As torch's: ``input`` padded, unbatched or packed, ``hx`` the state at the beginning."""
-        backend = self._runs_on(self.backend, isinstance(input, PackedSequence))
+        backend = self._runs_on(self.backend, isinstance(input, PackedSequence), torch.is_grad_enabled())
         if backend == "vendor":
             return super().forward(input, hx)  # type: ignore[misc]  # torch's class, next in line
         if isinstance(input, PackedSequence):
             return _run_packed(self, BACKENDS[backend], input, hx)
         return _run_padded(self, BACKENDS[backend], input, hx)
 
-    def _runs_on(self: Any, backend: str, lengths: bool) -> str:
+    def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
         """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
-        return self._choose(lengths=lengths).backend.name
+        return self._choose(lengths=lengths, gradients=gradients).backend.name
 
     # As torch.compiler.assume_constant_result, which takes seconds to import.
     _runs_on._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
-    def _choose(self: Any, *, lengths: bool = False) -> Choice:
+    def _choose(self: Any, *, lengths: bool = False, gradients: bool = False) -> Choice:
         weight = self.weight_hh_l0
         known: dict[Any, Choice] = self.__dict__.setdefault("_rondo_choices", {})
-        key = (self.backend, lengths, weight.dtype, weight.device)
+        key = (self.backend, lengths, gradients, weight.dtype, weight.device)
         if key not in known:
             sizes = {"input": self.input_size, "hidden": self.hidden_size}
             if self.proj_size:
@@ -65,6 +65,7 @@ class _Layers:
                 dtype=weight.dtype,
                 device=weight.device,
                 lengths=lengths,
+                gradients=gradients,
             )
             known[key] = choose(request, self.backend)
         return known[key]

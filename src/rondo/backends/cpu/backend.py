@@ -10,13 +10,14 @@ from torch import Tensor
 from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
 from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.reduced import ONLY_FORWARD, why_not_bfloat16
 from rondo.backends.cpu.scan import scan
 from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
 from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import Inputs
 from rondo.cells import Cell, State
 
-DTYPES = (torch.float32, torch.float64)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 class CpuBackend:
@@ -30,8 +31,11 @@ class CpuBackend:
         if request.device.type != "cpu":
             return f"it runs on the CPU, the layer is on {request.device.type}"
         if request.dtype not in DTYPES:
-            return f"it computes in float32 and float64, the layer is in {str(request.dtype).removeprefix('torch.')}"
-        return why_not()
+            there = str(request.dtype).removeprefix("torch.")
+            return f"it computes in float32 and float64, and without gradients in bfloat16; the layer is in {there}"
+        if (missing := why_not()) is not None or request.dtype != torch.bfloat16:
+            return missing
+        return ONLY_FORWARD if request.gradients else why_not_bfloat16()
 
     def unroll(
         self,
@@ -62,7 +66,8 @@ class CpuBackend:
         inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
         training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
         if eager.takes(inputs):
-            spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates))
+            reduced = dtype == torch.bfloat16
+            spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates), reduced)
             sequence, *ended = eager.unroll(spec, inputs, reverse=reverse, training=training)
         else:
             sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
@@ -83,8 +88,10 @@ class CpuBackend:
         zoneout: Mapping[str, float] | None = None,
         readout: tuple[Tensor, Tensor | None] | None = None,
         tables: Sequence[Tensor] = (),
-    ) -> Steps:
+    ) -> Steps | None:
         """See `StepBackend.steps`."""
+        if any(one.dtype == torch.bfloat16 for of_layer in weights for one in of_layer.values()):
+            return None
         return NativeSteps(cell, weights, sizes, batch_size, zoneout=zoneout, readout=readout, tables=tables)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
 
+from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
@@ -24,13 +25,16 @@ def takes(inputs: Inputs) -> bool:
     """Whether no tracer wants to see what happens."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return False
+    if inputs.x.dtype == torch.bfloat16 and torch._C._are_functorch_transforms_active():
+        return False
     return type(inputs.x) in _PLAIN and all(type(weight) in _PLAIN for weight in inputs.weights)
 
 
 def unroll(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> Sequence[Tensor]:
     """The outputs and the parts of the state at the end."""
-    if not training and not torch._C._are_functorch_transforms_active():
-        return run_forward(spec, inputs, reverse=reverse, training=False)[:-1]
+    if spec.reduced or (not training and not torch._C._are_functorch_transforms_active()):
+        forward = run_reduced if spec.reduced else run_forward
+        return forward(spec, inputs, reverse=reverse, training=training)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
     run = _Run(spec, reverse, (1, len(weights), len(given), len(fresh), len(masks)))
     made: Sequence[Tensor] = _applied(_Unroll, run, lengths, reset, x, *weights, *given, *fresh, *masks)

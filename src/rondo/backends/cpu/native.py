@@ -71,19 +71,22 @@ class Encoded:
         self.native = module.make_plan(*_encoded(plan, self.parts, self.masks, self.inputs).values())
         self._module = module
 
-    def engine(self, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str) -> Any:
+    def engine(self, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str, reduced: bool) -> Any:
         """The plan with sizes (one, input, hidden, projection), ready to run; ``isa`` as `forced`."""
         kind = self._module.EngineFloat32 if dtype == torch.float32 else self._module.EngineFloat64
-        return kind(self.native, sizes, threads, isa)
+        return kind(self.native, sizes, threads, isa, reduced)
 
 
 _plans: dict[int, Encoded] = {}
 
 
-def engine_for(plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype) -> tuple[Encoded, Any]:
-    """The plan in native form, and the engine that runs it with ``sizes`` (of `WIDTHS`)."""
+def engine_for(plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype, *, reduced: bool = False) -> tuple[Encoded, Any]:
+    """The plan in native form, and the engine that runs it with ``sizes`` (of `WIDTHS`).
+
+    ``reduced``: its products are in bfloat16.
+    """
     encoded = _native(plan)
-    return encoded, _engine(encoded, sizes, dtype, torch.get_num_threads(), forced())
+    return encoded, _engine(encoded, sizes, dtype, torch.get_num_threads(), forced(), reduced)
 
 
 def _native(plan: Plan) -> Encoded:
@@ -98,8 +101,8 @@ def _native(plan: Plan) -> Encoded:
 
 
 @lru_cache(maxsize=1024)
-def _engine(encoded: Encoded, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str) -> Any:
-    return encoded.engine(sizes, dtype, threads, isa)
+def _engine(encoded: Encoded, sizes: tuple[int, ...], dtype: torch.dtype, threads: int, isa: str, reduced: bool) -> Any:
+    return encoded.engine(sizes, dtype, threads, isa, reduced)
 
 
 def _encoded(plan: Plan, parts: Sequence[str], masks: Sequence[str], inputs: Sequence[str]) -> dict[str, Any]:

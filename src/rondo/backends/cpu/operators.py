@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec, padded, room_for, spec_for
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
@@ -31,7 +32,8 @@ _LIBRARY.define(
 
 
 def _spec(cell: str, weights: Sequence[Tensor], zoneout: Sequence[float], dropout: bool) -> Spec:
-    return spec_for(cell, len(weights) == len(Cell.of_key(cell).parameters), dropout, tuple(zoneout))
+    whole = len(weights) == len(Cell.of_key(cell).parameters)
+    return spec_for(cell, whole, dropout, tuple(zoneout), weights[0].dtype == torch.bfloat16)
 
 
 class _Asked(NamedTuple):
@@ -61,7 +63,8 @@ class _Asked(NamedTuple):
 def _forward(*arguments: Any) -> list[Tensor]:
     *asked, training = arguments
     run = _Asked(*asked)
-    return run_forward(run.spec, run.inputs, reverse=run.reverse, training=training)
+    forward = run_reduced if run.spec.reduced else run_forward
+    return forward(run.spec, run.inputs, reverse=run.reverse, training=training)
 
 
 def _backward(*arguments: Any) -> list[Tensor]:
@@ -87,7 +90,9 @@ def _forward_meta(*arguments: Any) -> list[Tensor]:
     restarts = lengths is not None or reset is not None
     H = given[0].shape[1]
     N = padded(H)
-    if restarts:
+    if run.spec.reduced:
+        sequence = x.new_empty(T, B, H).transpose(0, 1)
+    elif restarts:
         sequence = x.new_empty(B, T, H)
     else:
         sequence = x.new_empty((T + 1) * B * N).as_strided((B, T, H), (N, B * N, 1), 0 if run.reverse else B * N)

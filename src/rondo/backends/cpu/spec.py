@@ -32,6 +32,8 @@ class Spec:
     dropout: bool
     zoneout: tuple[float, ...]
     """By part of the state: the rate, ABSENT or MASKED."""
+    reduced: bool = False
+    """Products are in bfloat16."""
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -85,9 +87,9 @@ class Spec:
 
 
 @lru_cache(maxsize=4096)
-def spec_for(key: str, bias: bool, dropout: bool, zoneout: tuple[float, ...]) -> Spec:
+def spec_for(key: str, bias: bool, dropout: bool, zoneout: tuple[float, ...], reduced: bool = False) -> Spec:
     """The spec of a cell by its key, always the same object."""
-    return Spec(Cell.of_key(key), bias, dropout, zoneout)
+    return Spec(Cell.of_key(key), bias, dropout, zoneout, reduced)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def padded(units: Any) -> Any:
 
 
 def _step(spec: Spec, plan: Plan, sizes: tuple[int, ...], dtype: torch.dtype, all_steps: list[bool]) -> Step:
-    encoded, native = engine_for(plan, sizes, dtype)
+    encoded, native = engine_for(plan, sizes, dtype, reduced=spec.reduced)
     place = {parameter.name: i for i, parameter in enumerate(spec.stored)}
     units = dict(zip(WIDTHS, sizes, strict=True))
     return Step(
