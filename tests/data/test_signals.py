@@ -221,7 +221,7 @@ def test_npz_errors(tmp_path: Path) -> None:
         read_signals(path)
     with pytest.raises(DataError, match=r"a\.npz has no array 'lable'; did you mean 'label'"):
         read_signals(path, SignalFormat(label_column="lable"))
-    with pytest.raises(DataError, match="'odd' cannot be read: it needs pickle"):
+    with pytest.raises(DataError, match=r"'odd' cannot be read \(it needs pickle"):
         read_signals(path, SignalFormat(values="odd"))
     with pytest.raises(DataError, match="lengths are whole numbers"):
         read_signals(path, SignalFormat(lengths="data"))
@@ -232,13 +232,16 @@ def test_npz_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has the arrays a, b; name the one .* \(--values\)"):
         read_signals(path)
     whole = path.read_bytes()
+    method = bytearray(whole)
+    method[whole.index(b"PK\1\2") + 10] = 99
     for name, content, message in [
+        ("method.npz", bytes(method), "the array 'a' cannot be read"),
         ("cut.npz", whole[: len(whole) // 2], "is a damaged archive"),
-        ("not.npz", b"1,2,3\n", "is no .npz file"),
+        ("not.npz", b"1,2,3\n", "is no sound .npz file"),
         ("empty.npz", b"", "is empty"),
     ]:
         with pytest.raises(DataError, match=message):
-            read_signals(written(tmp_path, content, name))
+            read_signals(written(tmp_path, content, name), SignalFormat(values="a"))
     with pytest.raises(DataError, match="does not exist"):
         read_npz(tmp_path / "none.npz")
     buffer = io.BytesIO()
@@ -292,6 +295,7 @@ def test_images_in_npz(tmp_path: Path) -> None:
     [
         (lambda data: data[:-1], "is cut short: 23 of the 24 bytes of 2 x 3 x 4"),
         (lambda data: data[:9], "is cut short"),
+        (lambda data: data[:4] + b"\xff" * 12 + data[16:], "24 of the 79228162458924105385300197375 bytes"),
         (lambda data: data + b"\0", "has more than the 2 x 3 x 4 values"),
         (lambda data: b"\1" + data[1:], "is no idx file"),
         (lambda data: data[:2] + b"\7" + data[3:], "is no idx file"),

@@ -5,20 +5,31 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from rondo.data.files import open_binary
+from rondo.data.files import CHUNK, open_binary
 from rondo.data.series_files import class_name
 from rondo.errors import DataError, nearest
 
 Array = npt.NDArray[Any]
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_idx(path: str | Path) -> Array:
@@ -34,7 +45,7 @@ def read_idx(path: str | Path) -> Array:
         lengths = file.read(4 * start[3])
         shape = tuple(np.frombuffer(lengths[: len(lengths) // 4 * 4], ">u4").tolist())
         size = math.prod(shape) * dtype.itemsize
-        values = file.read(size) if len(shape) == start[3] else b""
+        values = _up_to(size, cast(BinaryIO, file)) if len(shape) == start[3] else b""
         if len(shape) != start[3] or len(values) != size:
             said = " x ".join(map(str, shape))
             raise DataError(f"{path} is cut short: {len(values)} of the {size} bytes of {said} values are there.")
@@ -43,44 +54,53 @@ def read_idx(path: str | Path) -> Array:
     return np.frombuffer(values, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
+def _up_to(size: int, file: BinaryIO) -> bytes:
+    """As many bytes as there are: a damaged file may ask for more than any memory holds."""
+    parts: list[bytes] = []
+    while size and (part := file.read(min(size, CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
 def read_npz(path: str | Path) -> Mapping[str, Array]:
     """The named arrays of an ``.npz`` file, each read when it is asked for. None of them may need pickle."""
-    source: Any = path
-    if Path(path).is_file() and not zipfile.is_zipfile(path):
-        with open_binary(path) as file:
-            source = io.BytesIO(file.read())
-    elif not Path(path).is_file():
-        open_binary(path).close()  # says what is wrong
-    try:
-        return _Arrays(np.load(source, allow_pickle=False), str(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is no .npz file: {error}.") from None
+    if Path(path).is_file() and zipfile.is_zipfile(path):
+        return _Arrays(path, str(path))
+    with open_binary(path) as file:  # compressed as a whole; or it says what is wrong
+        return _Arrays(file.read(), str(path))
 
 
 class _Arrays(Mapping[str, Array]):
-    """NumPy's own mapping, with errors for people."""
+    """NumPy's own mapping, with errors for people. The file is open only while it is read."""
 
-    def __init__(self, inner: Any, name: str) -> None:
-        if not hasattr(inner, "files"):
-            raise DataError(f"{name} has one array without a name (.npy); expected .npz, with named ones.")
-        self._inner, self._name = inner, name
+    def __init__(self, source: str | Path | bytes, name: str) -> None:
+        self._source, self._name = source, name
+        self._names: list[str] = self._read(lambda arrays: list(arrays.files), "it")
 
     def __getitem__(self, key: str) -> Array:
-        if key not in self._inner.files:
-            raise DataError(f"{self._name} has no array '{key}'{nearest(key, self._inner.files)}")
-        try:
-            return self._inner[key]
-        except ValueError as error:
-            why = "it needs pickle, which could run code" if "pickle" in str(error) else str(error)
-            raise DataError(f"{self._name}: the array '{key}' cannot be read: {why}.") from None
-        except (OSError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{self._name} is damaged: the array '{key}' cannot be read ({error}).") from None
+        if key not in self._names:
+            raise DataError(f"{self._name} has no array '{key}'{nearest(key, self._names)}")
+        return self._read(lambda arrays: arrays[key], f"the array '{key}'")
 
-    def __iter__(self) -> Any:
-        return iter(self._inner.files)
+    def _read(self, take: Callable[[Any], Any], what: str) -> Any:
+        try:
+            with io.BytesIO(self._source) if isinstance(self._source, bytes) else open(self._source, "rb") as file:
+                arrays = np.load(file, allow_pickle=False)
+                if not hasattr(arrays, "files"):
+                    raise DataError(
+                        f"{self._name} has one array without a name (.npy); expected .npz, with named ones."
+                    )
+                return take(arrays)
+        except _DAMAGE as error:
+            why = "it needs pickle, which could run code" if "pickle" in str(error) and what != "it" else str(error)
+            raise DataError(f"{self._name} is no sound .npz file: {what} cannot be read ({why}).") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._inner.files)
+        return len(self._names)
 
 
 def named_array(arrays: Mapping[str, Array], asked: str | None, usual: Sequence[str]) -> Array | None:
