@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rondo.backends.cpu.native import why_not
-from rondo.cells import Cell, cell, get_cell, recur, registry, sigmoid, tanh
+from rondo.cells import Cell, cell, get_cell, mean, recur, registry, sigmoid, tanh
 from rondo.cells import project as project_input
 from rondo.errors import UsageError
 from rondo.ir import State
@@ -250,6 +250,15 @@ def test_options_of_the_cell_and_of_its_initial_values() -> None:
     chrono.reset_parameters(torch.Generator().manual_seed(1))
     assert torch.equal(chrono.weight_hh_l0, once)
     assert not torch.equal(before, once)
+
+
+def test_a_cell_that_stores_nothing_is_refused() -> None:
+    @cell
+    def averaging(x, h):
+        return State(h=0.9 * h + 0.1 * mean(x))
+
+    with pytest.raises(UsageError, match="cell 'averaging' has no stored array"):
+        Recurrent(averaging, 3, 5)
 
 
 def test_without_bias_there_is_none() -> None:

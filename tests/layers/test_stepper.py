@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rondo.backends.cpu.native import why_not
-from rondo.cells import registry
+from rondo.cells import State, affine, cell, mean, registry, sigmoid, tanh
 from rondo.errors import UsageError
 from rondo.layers import Recurrent, StackState, Stepper
 from rondo.testing.tolerances import assert_close
@@ -275,3 +275,32 @@ def test_steppers_of_one_layer_and_of_copies_go_their_own_ways() -> None:
     del layer, two
     one.reset()
     assert_close(stepped(one, x), whole, torch.float64)
+
+
+@cell
+def c_first(x, c, h):
+    """The output is the second part."""
+    c = sigmoid(affine("f", x, h)) * c + tanh(affine("g", x, h))
+    return State(h=tanh(c) * sigmoid(affine("o", x, h)), c=c)
+
+
+@cell
+def m_first(x, m, h):
+    """One number a row, before the output."""
+    a = affine("a", x, h)
+    return State(h=tanh(a - m), m=0.9 * m + 0.1 * mean(a))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("made", [c_first, m_first], ids=["c_first", "m_first"])
+def test_the_output_need_not_be_the_first_part(made: Any, backend: str) -> None:
+    layer = Recurrent(made, 5, 6, layers=2, dtype=torch.float64, backend=backend)
+    x = random_x(3)
+    whole = layer(x)
+    stepper = layer.stepper(3)
+    assert stepper.prepared == (backend == "cpu")
+    assert_close(stepped(stepper, x), whole.sequence, torch.float64)
+    for name, value in whole.state.parts().items():
+        assert_close(stepper.state.parts()[name], value, torch.float64, what=name)
+    stepper.state = layer(x[:, :4]).state
+    assert_close(stepped(stepper, x[:, 4:]), whole.sequence[:, 4:], torch.float64)

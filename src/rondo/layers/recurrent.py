@@ -107,6 +107,8 @@ class Recurrent(nn.Module):
         self.learned_state = learned_state
         self.backend = backend
         self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
+        if not self._stored:
+            raise UsageError(f"cell '{self.cell.name}' has no stored array: a layer of it has nothing to learn")
         for option in ("recurrent_dropout", "weight_drop"):
             if getattr(self, option) and not self.cell.has_recurrent_product:
                 raise UsageError(f"{option}: cell '{self.cell.name}' has no product with its state to drop from")

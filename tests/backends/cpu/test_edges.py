@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 import rondo.nn
 from rondo.backends import BACKENDS, Backend
 from rondo.backends.cpu.native import engine_module, why_not
-from rondo.cells import State, get_cell, registry
+from rondo.cells import State, cell, get_cell, mean, registry
 from rondo.errors import UsageError
 from rondo.layers import Recurrent
 from rondo.testing.conformance import Case, gradients, make_case
@@ -66,6 +66,22 @@ def test_many_chunks_tiles_and_threads(name: str, shape: str, asked: tuple[str, 
 def test_ones(name: str, shape: tuple[int, int, int, int]) -> None:
     case = make_case(registry[name], shape)
     agree(results_of(case, CPU), results_of(case, REFERENCE))
+
+
+@cell
+def averaging(x, h):
+    """Nothing is learned."""
+    return State(h=0.9 * h + 0.1 * mean(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_cell_without_arrays(dtype: torch.dtype) -> None:
+    x = torch.randn(3, 6, 4, dtype=dtype, requires_grad=True)
+    state = State(h=torch.randn(3, 5, dtype=dtype))
+    found, expected = (backend.unroll(averaging, {}, x, state)[0] for backend in (CPU, REFERENCE))
+    assert_close(found, expected, dtype)
+    of_x = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
+    assert_close(*of_x, dtype, gradients=True)
 
 
 @pytest.mark.parametrize("asked", [(), ("lengths",), ("reset", "initial")], ids=["plain", "lengths", "reset"])

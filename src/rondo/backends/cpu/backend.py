@@ -53,7 +53,7 @@ class CpuBackend:
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
         stored = [weights[p.name] for p in cell.parameters if p.name in weights]
-        dtype = stored[0].dtype
+        dtype = stored[0].dtype if stored else x.dtype
         parts = ("h", *(part for part in cell.state_parts if part != "h"))
         given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
         rates = [ABSENT] * len(parts)

@@ -33,7 +33,8 @@ _LIBRARY.define(
 
 def _spec(cell: str, weights: Sequence[Tensor], zoneout: Sequence[float], dropout: bool) -> Spec:
     whole = len(weights) == len(Cell.of_key(cell).parameters)
-    return spec_for(cell, whole, dropout, tuple(zoneout), weights[0].dtype == torch.bfloat16)
+    reduced = any(weight.dtype == torch.bfloat16 for weight in weights[:1])
+    return spec_for(cell, whole, dropout, tuple(zoneout), reduced)
 
 
 class _Asked(NamedTuple):
