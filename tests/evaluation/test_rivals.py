@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import random
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 
 from rondo.data.columns import TextFormat
 from rondo.data.labelled import Labelled, from_python
 from rondo.data.signals import as_signals, read_signals
 from rondo.data.splits import make_parts
 from rondo.data.texts import as_texts, read_texts
-from rondo.errors import DataError
+from rondo.errors import DataError, ModelError
 from rondo.evaluation import neighbours
 from rondo.evaluation.bag_of_words import BagOfWords, baselines_for_texts, by_characters
 from rondo.evaluation.classification import MEASURES
 from rondo.evaluation.neighbours import NearestNeighbour, baselines_for_signals
 from rondo.evaluation.rivals import Majority, Rival, hold_against
+from rondo.evaluation.rivals_file import parse_rivals, rival_bytes
 
 
 def accuracy(rival: Rival, train: Labelled, valid: Labelled, test: Labelled) -> float:
@@ -232,3 +238,66 @@ def test_sst2(data_folder: Any) -> None:
         read_texts(data_folder / "sst2" / f"{part}.tsv.gz", columns) for part in ("train", "dev", "test")
     )
     assert accuracy(BagOfWords(), train, valid, test) == pytest.approx(0.817, abs=0.004)
+
+
+# ------------------------------------------------------------------------------------------- on disk
+
+
+def fitted(several: bool, *, chinese: bool = False, classes: int = 2) -> tuple[list[Any], Labelled]:
+    words = list("好坏中") if chinese else ["good", "bad", "so-so"]
+    other = list("这的了是\n") if chinese else ["the", "of\n", "film", "a"]
+    rng = random.Random(0)
+    texts, labels = [], []
+    for number in range(90):
+        chosen = words[number % classes]
+        texts.append(("" if chinese else " ").join([*rng.choices(other, k=6), chosen]))
+        labels.append(([chosen, "all"] if number % 4 else ["all"]) if several else chosen)
+    data = as_texts(texts, labels)
+    parts = data.select(range(60)), data.select(range(60, 90))
+    return [Majority().fit(*parts), BagOfWords(strengths=(1, 10)).fit(*parts)], data
+
+
+@pytest.mark.parametrize("chinese", [False, True], ids=["words", "characters"])
+@pytest.mark.parametrize(("several", "classes"), [(False, 2), (False, 3), (True, 3)], ids=["two", "three", "several"])
+def test_fitted_baselines_are_the_same_from_their_file(several: bool, classes: int, chinese: bool) -> None:
+    rivals, data = fitted(several, chinese=chinese, classes=classes)
+    again = parse_rivals("b.npz", rival_bytes(rivals), [BagOfWords, Majority])
+    assert [rival.name for rival in again] == [rival.name for rival in rivals]
+    for one, other in zip(rivals, again, strict=True):
+        labels, sure = one.predict([*data.items, "", "unseen 未见"])
+        read, said = other.predict([*data.items, "", "unseen 未见"])
+        assert read == labels
+        np.testing.assert_array_equal(said, sure)
+        assert (other.about, other.classes) == (one.about, one.classes)
+        assert other.predict([])[0] == []
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_probabilities_are_those_of_scikit_learn(several: bool) -> None:
+    (_, rival), data = fitted(several, classes=3)
+    counter = CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    weigh = TfidfTransformer(sublinear_tf=True)
+    inputs = weigh.fit_transform(counter.fit_transform(data.items))
+    model: Any = LogisticRegression(C=rival.strength, max_iter=1000)
+    model = (OneVsRestClassifier(model) if several else model).fit(inputs, data.codes(rival.classes))
+    np.testing.assert_allclose(rival.predict(data.items)[1], model.predict_proba(inputs), atol=1e-4)
+
+
+def test_a_file_that_holds_no_baselines_is_refused() -> None:
+    whole = rival_bytes(fitted(False)[0])
+    with np.load(io.BytesIO(whole)) as archive:
+        arrays = dict(archive)
+    name = next(key for key in arrays if key.endswith("/weights"))
+
+    def saved(**changes: Any) -> bytes:
+        buffer = io.BytesIO()
+        np.savez(buffer, **{**arrays, **changes})
+        return buffer.getvalue()
+
+    for content in (
+        b"no", whole[:200], saved(x=np.zeros(1)), saved(**{name: np.zeros((3, 3))}),
+        saved(**{"0/majority class/header": np.frombuffer(b"{}", np.uint8)}),
+        saved(**{"0/majority class/shares": np.zeros(7)}), saved(**{"7/oracle/header": np.zeros(1)}),
+    ):  # fmt: skip
+        with pytest.raises(ModelError, match=r"m/b\.npz holds no baselines"):
+            parse_rivals("m/b.npz", content, [BagOfWords, Majority])

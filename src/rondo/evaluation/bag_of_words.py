@@ -8,8 +8,9 @@ strong such a baseline is).
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from rondo.data.labelled import Label, Labelled
 from rondo.errors import DataError
+from rondo.evaluation.calibration import scaled
 from rondo.evaluation.classification import MEASURES, Predictions
 from rondo.evaluation.rivals import Majority, Rival, both_parts
 
@@ -27,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """What is tried as the inverse of the regularisation."""
+CERTAIN = 36.0
+"""The logit of a label that all items have."""
 SAMPLE = 2000
 """How many texts are looked at to tell the script."""
 
@@ -65,26 +69,61 @@ class BagOfWords:
         self.classes = both.classes
         if len(self.classes) < 2 and not both.several:
             raise DataError("all items are of one class: there is nothing to tell apart.")
-        characters = by_characters(train.items)
-        self._counter = (
-            CountVectorizer(analyzer="char", ngram_range=(1, 3))
-            if characters
-            else CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-        )
+        self.characters, self.several = by_characters(train.items), both.several
+        self._counter = _counter(characters=self.characters)
         try:
             counts = self._counter.fit_transform(both.items)
         except ValueError:
             raise DataError("the texts have no words to count.") from None
         self.strength = self._choose(counts, train, valid)
         self._weigh = TfidfTransformer(sublinear_tf=True).fit(counts)
-        self._model = _classifier(both.several, self.strength).fit(self._weigh.transform(counts), both.codes())
-        grams = "one to three characters" if characters else "words and pairs of words"
+        model = _classifier(both.several, self.strength).fit(self._weigh.transform(counts), both.codes())
+        self._weights, self._bias = _planes(model, counts.shape[1])
+        grams = "one to three characters" if self.characters else "words and pairs of words"
         tried = f"of {self.strengths[0]:g} to {self.strengths[-1]:g}, chosen on the validation part"
         self.about = f"{counts.shape[1]:,} different n-grams ({grams}); C = {self.strength:g} {tried}."
         return self
 
     def predict(self, items: Sequence[Any]) -> tuple[list[Label], Floats | None]:
-        return self._labelled(self._model, self._weigh.transform(self._counter.transform(items)))
+        if not len(items):
+            return [], np.zeros((0, len(self.classes)))
+        values = self._weigh.transform(self._counter.transform(items)) @ self._weights.T + self._bias
+        if not self.several and len(self._bias) == 1:
+            values = np.concatenate([np.zeros_like(values), values], axis=1)
+        return self._named(scaled(values, 1.0, several=self.several))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_arrays` makes the fitted baseline of again."""
+        grams = [gram.encode("utf-8", "surrogatepass") for gram in self._counter.get_feature_names_out()]
+        about = {"classes": self.classes, "several": self.several, "characters": self.characters, "about": self.about}
+        return {
+            "header": np.frombuffer(json.dumps({**about, "strength": self.strength}).encode(), np.uint8),
+            "grams": np.frombuffer(b"".join(grams), np.uint8),
+            "lengths": np.array([len(gram) for gram in grams], np.uint32),
+            "idf": self._weigh.idf_,
+            "weights": self._weights,
+            "bias": self._bias,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """From arrays in which anything may stand: ValueError, TypeError or KeyError for what is no baseline."""
+        header = json.loads(arrays["header"].tobytes())
+        made = cls(strengths=(float(header["strength"]),))
+        made.strength, made.about = made.strengths[0], str(header["about"])
+        made.classes, made.several = tuple(header["classes"]), bool(header["several"])
+        made.characters = bool(header["characters"])
+        ends = np.cumsum(arrays["lengths"], dtype=np.int64)
+        text = arrays["grams"].tobytes()
+        grams = [text[a:b].decode("utf-8", "surrogatepass") for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        made._weights, made._bias = arrays["weights"], arrays["bias"]
+        rows = 1 if len(made.classes) == 2 and not made.several else len(made.classes)
+        if made._weights.shape != (rows, len(grams)) or made._bias.shape != (rows,):
+            raise ValueError("its weights do not fit its n-grams")
+        made._counter = _counter(characters=made.characters, grams=grams)
+        made._weigh = TfidfTransformer(sublinear_tf=True)
+        made._weigh.idf_ = arrays["idf"]
+        return made
 
     def _choose(self, counts: Any, train: Labelled, valid: Labelled) -> float:
         """The strength with the least log loss, which a small part shows more reliably than the accuracy.
@@ -101,19 +140,47 @@ class BagOfWords:
         for strength in self.strengths:
             # From strong to weak regularisation, each begins where the one before has ended.
             model = model.set_params(**{"estimator__C" if train.several else "C": strength})
-            labels, sure = self._labelled(model.fit(inputs, codes), asked)
+            labels, sure = self._named(_probabilities(model.fit(inputs, codes), asked, len(self.classes)))
             found = MEASURES["log_loss"](Predictions.of(valid, labels, classes=self.classes, probabilities=sure))
             if found < best:
                 best, chosen = found, strength
         return chosen
 
-    def _labelled(self, model: Any, inputs: Any) -> tuple[list[Label], Floats | None]:
-        if isinstance(model, OneVsRestClassifier):
-            sure = np.asarray(model.predict_proba(inputs))
+    def _named(self, sure: Floats) -> tuple[list[Label], Floats]:
+        """Probabilities, and the labels that they speak for."""
+        if self.several:
             return [tuple(self.classes[k] for k in np.flatnonzero(row > 0.5)) for row in sure], sure
-        sure = np.zeros((inputs.shape[0], len(self.classes)))
-        sure[:, model.classes_] = model.predict_proba(inputs)
         return [self.classes[k] for k in sure.argmax(axis=1)], sure
+
+
+def _counter(*, characters: bool, grams: Sequence[str] | None = None) -> CountVectorizer:
+    """Counts n-grams: those of the texts that it is fitted on, or given ones."""
+    if characters:
+        return CountVectorizer(analyzer="char", ngram_range=(1, 3), vocabulary=grams)
+    return CountVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b", vocabulary=grams)
+
+
+def _probabilities(model: Any, inputs: Any, classes: int) -> Floats:
+    """(N, classes); a class that the model has not met has none."""
+    if isinstance(model, OneVsRestClassifier):
+        return np.asarray(model.predict_proba(inputs))
+    sure = np.zeros((inputs.shape[0], classes))
+    sure[:, model.classes_] = model.predict_proba(inputs)
+    return sure
+
+
+def _planes(model: Any, size: int) -> tuple[npt.NDArray[np.float32], Floats]:
+    """Weights (K, n-grams) and biases (K,) of a classifier, one row for two classes that exclude each other."""
+    parts = model.estimators_ if isinstance(model, OneVsRestClassifier) else [model]
+    rows, biases = [], []
+    for part in parts:
+        if hasattr(part, "coef_"):
+            rows.append(part.coef_.astype(np.float32))
+            biases.append(part.intercept_)
+        else:  # a label that all items have, or none
+            rows.append(np.zeros((1, size), np.float32))
+            biases.append(np.where(part.predict(np.zeros((1, 1))), CERTAIN, -CERTAIN).astype(np.float64))
+    return np.concatenate(rows), np.concatenate(biases)
 
 
 def _classifier(several: bool, strength: float) -> Any:

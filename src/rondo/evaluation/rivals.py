@@ -7,9 +7,10 @@ Those that a sceptic would ask for are named by `rondo.evaluation.bag_of_words.b
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -58,10 +59,16 @@ def hold_against(rivals: Sequence[Rival], train: Labelled, valid: Labelled, test
     outcomes = []
     for rival in rivals:
         started = time.perf_counter()
-        labels, probabilities = rival.fit(train, valid).predict(test.items)
-        predictions = Predictions.of(test, labels, classes=rival.classes, probabilities=probabilities)
-        outcomes.append(Outcome(rival.name, rival.about, predictions, time.perf_counter() - started))
+        outcomes.append(outcome(rival.fit(train, valid), test, started=started))
     return outcomes
+
+
+def outcome(rival: Rival, test: Labelled, *, started: float | None = None) -> Outcome:
+    """What a baseline that is fitted says about the test items."""
+    begun = time.perf_counter() if started is None else started
+    labels, probabilities = rival.predict(test.items)
+    predictions = Predictions.of(test, labels, classes=rival.classes, probabilities=probabilities)
+    return Outcome(rival.name, rival.about, predictions, time.perf_counter() - begun)
 
 
 def main_measure(data: Labelled) -> Measure:
@@ -111,3 +118,21 @@ class Majority:
 
     def predict(self, items: Sequence[Any]) -> tuple[list[Label], Floats | None]:
         return [self.answer] * len(items), np.tile(self._shares, (len(items), 1))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_arrays` makes the fitted baseline of again."""
+        header = json.dumps({"classes": self.classes, "answer": self.answer, "about": self.about})
+        return {"header": np.frombuffer(header.encode(), np.uint8), "shares": self._shares}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """From arrays in which anything may stand: ValueError, TypeError or KeyError for what is no baseline."""
+        header = json.loads(arrays["header"].tobytes())
+        made = cls()
+        answer = header["answer"]
+        made.classes, made.about = tuple(header["classes"]), str(header["about"])
+        made.answer = tuple(answer) if isinstance(answer, list) else answer
+        made._shares = arrays["shares"]
+        if made._shares.shape != (len(made.classes),):
+            raise ValueError("its shares do not fit its classes")
+        return made
