@@ -3,13 +3,14 @@
 from rondo.inspect.card import Card, write_card
 from rondo.inspect.provenance import DataFile, Provenance, collect
 from rondo.inspect.report import Report, Section
-from rondo.inspect.report_blocks import Column, Interval, Sample, Tile
+from rondo.inspect.report_blocks import Column, Evidence, Interval, Sample, Tile
 from rondo.inspect.scores import Metric, Score, Verdict, compare
 
 __all__ = [
     "Card",
     "Column",
     "DataFile",
+    "Evidence",
     "Interval",
     "Metric",
     "Provenance",

@@ -19,7 +19,7 @@ from rondo.inspect.wording import has_han, label, number
 
 INK, MUTED, GRID = "#1f2530", "#5f6875", "#e7e4dd"
 BLUE, ORANGE, GREEN, PURPLE, RED = "#2b62b0", "#c05f17", "#2c7a58", "#7a4fa3", "#b03a48"
-GREY, LILAC = "#9aa1ac", "#c4b2dd"
+GREY, LILAC, PAPER = "#9aa1ac", "#c4b2dd", "#fcfbf8"
 DARK_TWINS = {
     INK: "#e3e6ec",
     MUTED: "#a2abb9",
@@ -31,6 +31,7 @@ DARK_TWINS = {
     RED: "#f18f99",
     GREY: "#6f7886",
     LILAC: "#66557f",
+    PAPER: "#14171c",
 }
 """Light colour to dark colour."""
 

@@ -24,7 +24,7 @@ from plotly.offline import get_plotlyjs
 import rondo
 from rondo.inspect import plots, report_blocks
 from rondo.inspect.provenance import Provenance
-from rondo.inspect.report_blocks import Column, Interval, Mark, Sample, Tile, escape, language_of
+from rondo.inspect.report_blocks import Column, Evidence, Interval, Mark, Sample, Tile, escape, language_of
 from rondo.inspect.scores import Metric, Score, Tone, Verdict, best, compare, ranked
 from rondo.inspect.wording import duration, label, size
 from rondo.storage import write_bytes
@@ -79,6 +79,10 @@ class Section:
     ) -> Section:
         """Generated texts side by side."""
         return self._add(report_blocks.samples(items, kind=kind, caption=caption))
+
+    def evidence(self, items: Sequence[Evidence], *, caption: str = "") -> Section:
+        """Texts with what each of their tokens spoke for."""
+        return self._add(report_blocks.evidence(items, caption=caption))
 
     def tiles(self, items: Sequence[Tile], *, caption: str = "", ink_on_paper: bool = True) -> Section:
         """Images with what was read in them, right or wrong."""

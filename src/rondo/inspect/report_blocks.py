@@ -62,6 +62,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """A text with what each of its tokens spoke for."""
+
+    tokens: Sequence[str]
+    weights: Sequence[float]
+    """Above zero where a token spoke for what was said, below where it spoke for something else."""
+    label: str = ""
+    note: str = ""
+    spaced: bool = True
+    """Whether there are blanks between the tokens."""
+
+
+@dataclass(frozen=True)
 class Tile:
     """An image with what the model read in it."""
 
@@ -220,6 +233,41 @@ def samples(
     title = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
     pairs = " pairs" if len(items) in (2, 4) else ""
     return f'<div class="samples {kind}{pairs}">{"".join(out)}</div>{title}'
+
+
+STRONGEST = 3
+"""So many tokens of a text are set in bold, for paper without colours."""
+_FOR, _AGAINST = "192,95,23", "43,98,176"
+_DEEPEST = 0.6
+
+
+def evidence(items: Sequence[Evidence], *, caption: str = "") -> str:
+    """Texts whose tokens are shaded: one colour for what was said, another for what speaks against it."""
+    out = []
+    for item in items:
+        head = f"<h3>{escape(item.label)}</h3>" if item.label else ""
+        note = f'<p class="note">{_inline(item.note)}</p>' if item.note else ""
+        text = (" " if item.spaced else "").join(_shaded(item))
+        language = language_of("".join(item.tokens))
+        out.append(f'<article class="evidence">{head}<p{language}>{text}</p>{note}</article>')
+    title = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
+    return f"{title}{''.join(out)}"
+
+
+def _shaded(item: Evidence) -> list[str]:
+    weights = np.nan_to_num(np.asarray(item.weights, np.float64))
+    largest = np.abs(weights).max(initial=0.0)
+    strongest = set(np.argsort(-np.abs(weights), kind="stable")[:STRONGEST].tolist()) if largest > 0 else set()
+    words = []
+    for place, (token, weight) in enumerate(zip(item.tokens, weights, strict=True)):
+        word = f"<b>{escape(token)}</b>" if place in strongest else escape(token)
+        share = _DEEPEST * abs(weight) / largest if largest > 0 else 0.0
+        if share < 0.03:
+            words.append(word)
+        else:
+            colour = _FOR if weight > 0 else _AGAINST
+            words.append(f'<span style="background:rgba({colour},{share:.2f})">{word}</span>')
+    return words
 
 
 def png(pixels: np.ndarray, *, ink_on_paper: bool = True) -> bytes:

@@ -1,0 +1,44 @@
+"""What drove a classifier: gradients with respect to its input, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rondo.models.classifier import SequenceClassifier
+from rondo.models.inputs import TokenInput
+
+Floats = npt.NDArray[np.float64]
+
+
+def influence(
+    network: SequenceClassifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None
+) -> Floats:
+    """How much each step of a sequence spoke for class ``towards`` and against class ``against``, (T,).
+
+    Input times gradient of the difference between the two logits, added up over the features of a step: what
+    the step's values contribute as far as the network is linear around them (Denil et al. 2014, "Extraction of
+    Salient Sentences from Labelled Documents"). Of tokens the values are those of their vectors.
+    """
+    if not len(sequence):
+        return np.zeros(0)
+    training = network.training
+    network.eval()  # the gradient is that of the network as it is used
+    like = network.head.weight
+    x = torch.from_numpy(np.ascontiguousarray(sequence))[None].to(like.device)
+    x = x.to(like.dtype) if x.is_floating_point() else x.long()
+    with torch.enable_grad():
+        if isinstance(network.input, TokenInput):
+            values = network.input(x)[0].detach().requires_grad_()
+            logits = network.read(values, None)[0]
+        else:
+            values = x.detach().requires_grad_()
+            logits = network(values)[0]
+        asked = logits[towards] if against is None else logits[towards] - logits[against]
+        (gradient,) = torch.autograd.grad(asked, values)
+    network.train(training)
+    found: Floats = (values.detach() * gradient)[0].sum(1).double().cpu().numpy()
+    return found
