@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rondo.cli.main import main
-from tests.cli.small import SMALL, Ended, Run, write_poems, write_text
+from tests.cli.small import SMALL, Ended, Run, write_poems, write_reviews, write_text
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def digit_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "digits"
     trained(["digits", "--out", folder, "--steps", "5", "--hidden", "8", "--threads", "1", "--device", "cpu"])
     return folder
+
+
+@pytest.fixture(scope="session")
+def class_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("classes")
+    write_reviews(folder / "reviews.csv")
+    options = ["--steps", "5", "--hidden", "8", "--embedding", "8", "--threads", "1", "--device", "cpu"]
+    trained(["classify", folder / "reviews.csv", "--out", folder / "model", *options])
+    return folder / "model"
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,18 @@ def write_text(path: Path) -> Path:
     return path
 
 
+def write_reviews(path: Path, count: int = 60) -> None:
+    """A table of texts that are good or bad."""
+    choose = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("label,review\n")
+        for _ in range(count):
+            label = choose.choice(("good", "bad"))
+            words = [*choose.choices("the film was of a kind and its music too".split(), k=6), label]  # noqa: SIM905
+            choose.shuffle(words)
+            file.write(f'{label},"{" ".join(words)}"\n')
+
+
 def write_poems(path: Path) -> None:
     """Quatrains of characters drawn from real lines."""
     characters = (

@@ -15,8 +15,8 @@ from rondo.errors import ModelError, UsageError
 from rondo.tasks.registry import TASKS, get_task
 
 
-def test_the_tasks_of_the_first_release() -> None:
-    assert set(TASKS) == {"text", "poetry", "digits"}
+def test_the_tasks() -> None:
+    assert set(TASKS) == {"text", "poetry", "classify", "digits"}
     for task in TASKS.values():
         assert callable(task.train)
         assert task.options()

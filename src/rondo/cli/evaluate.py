@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, parse
+from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, options_of, parse
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json, print_text, say_notes
 from rondo.cli.progress import waiting
+from rondo.cli.reading import reading_group
 from rondo.cli.results import evaluated
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -32,6 +33,7 @@ VERSE = (
 EXAMPLES = (
     "rondo evaluate my-model another_text.txt",
     "rondo evaluate my-poet poems.jsonl --samples 100 --json",
+    "rondo evaluate my-classifier labelled.csv",
     "rondo evaluate my-digits",
 )
 
@@ -44,12 +46,13 @@ def run(arguments: Sequence[str]) -> int:
         about=(
             "Score a model beside its baseline. Text: nats, bits per character and perplexity of the files, read "
             "from beginning to end with the state carried. Verse: form, rhyme, tones, repetition and copied lines "
-            "of poems by the model, beside those of the human poems in the files."
+            "of poems by the model, beside those of the human poems in the files. Classes: accuracy and the other "
+            "scores of classifiers on labelled texts, beside the baselines that were fitted in training."
         ),
         examples=EXAMPLES,
         positional=POSITIONAL,
         groups=[
-            Group("reading", "", READING),
+            reading_group(arguments, READING),
             Group("poetry", "For models of verse.", VERSE),
             Group("machine", "", (DEVICE, THREADS)),
             Group("output", "", OUTPUT),
@@ -61,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
     device = usable_device(given.pop("device", DEVICE.default))
     config = read_config(folder)
     task = config.get("task")
-    allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), ())
+    own = options_of(TASKS[task].reading) if task in TASKS and TASKS[task].home_of_reading else ()
+    allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), own)
     for name in given if task in TASKS else ():
         if name not in [option.name for option in allowed]:
             flag = "--" + name.replace("_", "-")
@@ -75,8 +79,10 @@ def run(arguments: Sequence[str]) -> int:
         with waiting("scoring", quiet=quiet) as say:
             if task == "poetry":
                 given["say"] = say
+            if own:
+                given = {"reading": model.reading(**given)}
             result = {"model": folder, **model.evaluate(files, **given)}
-    known = learned_from(config, files) if task == "text" else []
+    known = learned_from(config, files) if task in ("text", "classify") else []
     notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]
     if notes:
         result["notes"] = notes
@@ -89,8 +95,8 @@ def learned_from(config: Mapping[str, Any], files: Sequence[str]) -> list[str]:
     """Those of the files that a model was trained on, by what it recorded of them: name and size."""
     provenance, options = config.get("provenance"), config.get("options")
     data = provenance.get("data") if isinstance(provenance, Mapping) else None
-    own = options.get("data") if isinstance(options, Mapping) else None
-    held_out = [own[part] for part in ("valid", "test") if own.get(part)] if isinstance(own, Mapping) else []
+    sections = [own for own in options.values() if isinstance(own, Mapping)] if isinstance(options, Mapping) else []
+    held_out = [own[part] for own in sections for part in ("valid", "test") if own.get(part)]
     apart = {Path(str(path)).name for path in held_out}
     recorded = {
         (Path(str(file.get("path"))).name, file.get("bytes"))

@@ -7,8 +7,10 @@ from math import exp
 from typing import Any
 
 from rondo.cli.output import duration, table, wrapped
+from rondo.evaluation.classification import measure
 from rondo.inspect import Metric, Score, compare
 from rondo.tasks import language
+from rondo.tasks.registry import TASKS
 
 
 def trained(result: Mapping[str, Any]) -> str:
@@ -61,6 +63,8 @@ def scores(result: Mapping[str, Any]) -> str:
 
 def evaluated(result: Mapping[str, Any]) -> str:
     """The end of ``rondo evaluate``."""
+    if "score" in result:
+        return _class_scores(result)
     if "accuracy" in result:
         return f"accuracy {result['accuracy']:.1%} on {result['images']} held-out images"
     lines = []
@@ -68,6 +72,20 @@ def evaluated(result: Mapping[str, Any]) -> str:
         lines.append(_text_scores(result))
     if "rows" in result:
         lines.append(_verse(result))
+    return "\n\n".join(lines)
+
+
+def _class_scores(result: Mapping[str, Any]) -> str:
+    """Of a classifier, beside its baselines."""
+    low, high = result["score_interval"]
+    head = (
+        f"{result['metric']} {result['score']:.1%} on {result['items']:,} items, 95 % interval {low:.1%} to {high:.1%}"
+    )
+    rows = [[measure(name).name, f"{value:.4f}"] for name, value in result["scores"].items()]
+    lines = [head, *([scores(result)] if result["baselines"] else []), table(rows, right=[1])]
+    if result.get("unseen_labels"):
+        said = ", ".join(f"{label} ({count})" for label, count in result["unseen_labels"].items())
+        lines.append(wrapped(f"Labels that training has not seen, about which the model can only be wrong: {said}."))
     return "\n\n".join(lines)
 
 
@@ -107,8 +125,9 @@ def _loss(nats: float) -> list[str]:
 
 def _next(result: Mapping[str, Any]) -> list[str]:
     model = result["model"]
+    writes, answers = result["task"] in ("text", "poetry"), TASKS[result["task"]].home_of_reading
     return [
-        *([f"rondo generate {model}"] if result["task"] != "digits" else []),
+        *([f"rondo generate {model}"] if writes else [f"rondo predict {model}"] if answers else []),
         f"rondo info {model}",
         f"{model}/report.html",
     ]

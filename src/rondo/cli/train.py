@@ -58,7 +58,16 @@ TRAINING = {
 }  # fmt: skip
 """Training has many options: the help shows them in these groups. How long to train is what a task's own
 options say of themselves."""
-ORDER = ("output", "budget", "data", "model", "batches", *(title for title in TRAINING if title != "budget"))
+ORDER = (
+    "output",
+    "budget",
+    "reading",
+    "data",
+    "model",
+    "pretraining",
+    "batches",
+    *(title for title in TRAINING if title != "budget"),
+)
 
 EXAMPLES = {
     "text": (
@@ -69,6 +78,11 @@ EXAMPLES = {
     "poetry": (
         "rondo train poetry poems.jsonl --out my-poet --minutes 30",
         "rondo train poetry poems.jsonl --out my-poet --config my-options.toml --hidden 512",
+    ),
+    "classify": (
+        "rondo train classify reviews.csv --out my-classifier --epochs 5",
+        "rondo train classify train.tsv --valid dev.tsv --test test.tsv --text-column 1 --label-column 2 --out m",
+        "rondo train classify folder_of_folders --out my-classifier --vectors glove.6B.100d.txt --calibrate",
     ),
     "digits": (
         "rondo train digits --out my-digits",

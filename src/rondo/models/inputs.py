@@ -11,9 +11,12 @@ from rondo.errors import UsageError
 from rondo.layers.dropout import probability
 from rondo.layers.masks import valid_steps
 
+SCALE = 0.1
+"""Of token vectors at first."""
+
 
 class TokenInput(nn.Module):
-    """A vector for each token.
+    """A vector for each token, small at first: a classifier overfits to large ones, which are as good as noise.
 
     ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros with this probability
     (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification").
@@ -24,6 +27,7 @@ class TokenInput(nn.Module):
         if width < 1:
             raise UsageError(f"--embedding is at least 1, not {width}")
         self.embedding = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.embedding.weight, std=SCALE)
         self.token_dropout = probability("token_dropout", token_dropout)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from rondo.errors import ModelError, RondoError, UsageError, nearest
 from rondo.models.folder import read_config
 from rondo.tasks.options import from_flat
+from rondo.tasks.places import named
 from rondo.training.protocols import Progress
 
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError)
@@ -32,21 +32,28 @@ class Task:
     home_of_train: str
     home_of_model: str
     takes_files: bool = True
+    home_of_reading: str = ""
+    """How files are read that a model is used on: a dataclass of options. Only for models that answer item by item."""
 
     @property
     def options(self) -> type:
         """Its options: a dataclass of sections, see `rondo.tasks.options`."""
-        return _named(self.home_of_options)
+        return named(self.home_of_options)
 
     @property
     def train(self) -> Callable[..., dict[str, Any]]:
         """``train(paths, out, options, *, resume, overwrite, progress)``; without ``paths`` if it takes no files."""
-        return _named(self.home_of_train)
+        return named(self.home_of_train)
+
+    @property
+    def reading(self) -> type:
+        """Options of how files are read for the model's ``answers(source, reading, *, at_once)`` and ``evaluate``."""
+        return named(self.home_of_reading)
 
     @property
     def load(self) -> Callable[..., Any]:
         """``load(folder, *, device)``: the model."""
-        return _named(self.home_of_model).load
+        return named(self.home_of_model).load
 
 
 TASKS: dict[str, Task] = {
@@ -59,6 +66,11 @@ TASKS: dict[str, Task] = {
         Task(
             "poetry", "classical Chinese verse: forms, rhyme, tones", "rondo.tasks.poetry.options:PoetryOptions",
             "rondo.tasks.poetry.task:train_poetry", "rondo.tasks.poetry.model:PoetryModel",
+        ),
+        Task(
+            "classify", "classes of texts: sentiment, topic, intent, language",
+            "rondo.tasks.classify.options:ClassifyOptions", "rondo.tasks.classify.task:train_classify",
+            "rondo.tasks.classify.estimator:TextClassifier", home_of_reading="rondo.data.columns:TextFormat",
         ),
         Task(
             "digits", "scikit-learn's handwritten digits, read row by row", "rondo.tasks.digits.options:DigitOptions",
@@ -93,7 +105,7 @@ def train(
     found = get_task(task)
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     resolved: Any = from_flat(found.options, options)
-    _named("rondo.training.processes:chosen_device")(resolved.training)  # before an older model is discarded
+    named("rondo.training.processes:chosen_device")(resolved.training)  # before an older model is discarded
     further: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     if not found.takes_files:
         if files:
@@ -127,8 +139,3 @@ def load(folder: str | Path, *, device: str = "cpu") -> Any:
         raise ModelError(
             f"{Path(folder)} is damaged: it does not hold a {name} model that can be read ({what})"
         ) from error
-
-
-def _named(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)

@@ -25,8 +25,8 @@ T = TypeVar("T", bound=TrainingOptions)
 
 
 MAY_CHANGE = {
-    "backend", "baseline_order", "chrono", "encoding", "forget_bias", "init", "input_dropout", "layer_dropout",
-    "locked_dropout", "output_dropout", "recurrent_dropout", "test", "valid", "weight_drop", "zoneout",
+    "backend", "baseline_order", "baselines", "chrono", "encoding", "forget_bias", "init", "input_dropout",
+    "layer_dropout", "locked_dropout", "output_dropout", "recurrent_dropout", "test", "valid", "weight_drop", "zoneout",
 }  # fmt: skip
 """Options of data and network with which a training may go on otherwise than it began. Where other files
 make other data, the checkpoint notices."""
@@ -35,8 +35,10 @@ make other data, the checkpoint notices."""
 class TrainedModel(Protocol):
     """What a training ends with, ready to be used and saved."""
 
-    task: str
     config: dict[str, Any]
+
+    @property
+    def task(self) -> str: ...
 
     @property
     def network(self) -> torch.nn.Module: ...

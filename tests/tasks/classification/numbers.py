@@ -72,21 +72,27 @@ class NumberClassifier(ClassifierEstimator):
     """Classifies rows of numbers."""
 
     encoder_class = NumberEncoder
+    home_of_learning = "tests.tasks.classification.numbers:learn_numbers"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         X = validate_data(self, X, dtype=np.float64, reset=fitting)
         return from_python(list(X), y, groups)
 
-    def _learn(
-        self, parts: Parts, options: Any, folder: Path, class_weights: Mapping[Any, float] | None,
-        progress: Progress | None,
-    ) -> tuple[ClassifierModel, TrainingSummary]:  # fmt: skip
-        training = with_budget(options.training, epochs=40)
-        classes = Classes.of(parts.train)
-        values = np.concatenate(parts.train.items)
-        encoder = NumberEncoder(float(values.mean()), float(values.std()) or 1.0)
-        torch.manual_seed(training.seed)
-        network = number_classifier(1, len(classes), options.model)
-        config = {"task": "numbers", "network": describe(network, options.model), "options": to_sections(options)}
-        learner = Learner(network, encoder, classes, config, unit="rows")
-        return learn(learner, parts, training, folder, class_weights=class_weights, progress=progress)
+
+def learn_numbers(
+    parts: Parts,
+    options: NumberOptions,
+    folder: Path,
+    *,
+    class_weights: Mapping[Any, float] | None = None,
+    progress: Progress | None = None,
+) -> tuple[ClassifierModel, TrainingSummary]:
+    training = with_budget(options.training, epochs=40)
+    classes = Classes.of(parts.train)
+    values = np.concatenate(parts.train.items)
+    encoder = NumberEncoder(float(values.mean()), float(values.std()) or 1.0)
+    torch.manual_seed(training.seed)
+    network = number_classifier(1, len(classes), options.model)
+    config = {"task": "numbers", "network": describe(network, options.model), "options": to_sections(options)}
+    learner = Learner(network, encoder, classes, config, unit="rows")
+    return learn(learner, parts, training, folder, class_weights=class_weights, progress=progress)

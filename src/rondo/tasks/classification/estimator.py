@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,22 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from rondo.data.labelled import Labelled
-from rondo.data.splits import Parts, make_parts
+from rondo.data.splits import make_parts
 from rondo.errors import DataError, UsageError
 from rondo.tasks.classification.model import ClassifierModel, Encoder
 from rondo.tasks.estimator import Estimator, finished
-from rondo.training.protocols import Progress, TrainingSummary
+from rondo.tasks.places import named
+from rondo.training.protocols import Progress
 
 
 class ClassifierEstimator(ClassifierMixin, Estimator):
-    """A class of its own says what its items are (`_items`), how it learns (`_learn`), and its ``encoder_class``."""
+    """A class of its own says what its items are (`_items`), and names its encoder and where its learning is."""
 
-    encoder_class: type[Encoder]
+    encoder_class: ClassVar[type[Encoder]]
+    home_of_learning: ClassVar[str]
+    """Where the function is, as MODULE:NAME, that learns: ``(parts, options, folder, *, class_weights, progress)``,
+    and returns a `ClassifierModel` and a `TrainingSummary`."""
+
     model_: ClassifierModel
     classes_: npt.NDArray[Any]
     """The classes in order. Where items can have several, the columns of what `predict` returns."""
@@ -33,13 +38,6 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
     @abstractmethod
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         """What a user gave, checked; `DataError` for what cannot be."""
-
-    @abstractmethod
-    def _learn(
-        self, parts: Parts, options: Any, folder: Path, class_weights: Mapping[Any, float] | None,
-        progress: Progress | None,
-    ) -> tuple[ClassifierModel, TrainingSummary]:  # fmt: skip
-        """Train, as the task does it."""
 
     def fit(
         self,
@@ -72,7 +70,8 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
         with self._training() as folder:
             options = self._resolved(seed, **({"class_weight": None} if given is not None else {}))
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
-            model, summary = self._learn(parts, options, folder, given, progress)
+            learn = named(self.home_of_learning)
+            model, summary = learn(parts, options, folder, class_weights=given, progress=progress)
         self._take(model, finished(summary).history)
         return self
 

@@ -30,7 +30,7 @@ class Learner:
     network: SequenceClassifier
     encoder: Encoder
     classes: Classes
-    config: Mapping[str, Any]
+    config: dict[str, Any]
     """The model's configuration: task, network, options."""
     unit: str
     """What the items are called, in the plural."""

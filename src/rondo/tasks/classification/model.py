@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from rondo.data.labelled import Row
 from rondo.errors import ModelError
 from rondo.evaluation.calibration import scaled
 from rondo.models.classifier import SequenceClassifier, rebuild
 from rondo.models.folder import check_parts, read_model, save_model
 from rondo.models.weights import count_parameters, load_network
-from rondo.storage import gathering
+from rondo.storage import gathering, read_bytes, write_bytes
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.estimator import folder_bytes, folder_of
 
-I = TypeVar("I")
 Floats = npt.NDArray[np.float64]
 
+BASELINES = "baselines.npz"
 BATCH_ITEMS, BATCH_STEPS = 256, 1 << 14
 """What is run at once: so many sequences at most, and so many steps with their padding."""
 POOL_ITEMS, POOL_STEPS = 1 << 12, 1 << 20
@@ -57,12 +58,20 @@ class ClassifierModel:
     """A trained classifier. Made by training or by `rondo.load`."""
 
     def __init__(
-        self, network: SequenceClassifier, encoder: Encoder, classes: Classes, config: Mapping[str, Any]
+        self,
+        network: SequenceClassifier,
+        encoder: Encoder,
+        classes: Classes,
+        config: Mapping[str, Any],
+        *,
+        baselines: bytes | None = None,
     ) -> None:
         self.network = network.eval()
         self.encoder = encoder
         self.classes = classes
         self.config = dict(config)
+        self.baselines = baselines
+        """The file of the fitted baselines; few who use a model look into it."""
 
     @property
     def task(self) -> str:
@@ -92,16 +101,20 @@ class ClassifierModel:
         """Logits as probabilities, at this model's temperature."""
         return scaled(logits, self.temperature, several=self.classes.several)
 
-    def stream(self, items: Iterable[I]) -> Iterator[tuple[I, Floats]]:
-        """Each item with its probabilities, in order; of a stream of any length only a part is in memory."""
-        pool: list[I] = []
+    def stream(self, rows: Iterable[Row], *, at_once: int | None = None) -> Iterator[tuple[Row, Floats]]:
+        """Each row with the probabilities of its item, in order; of a stream of any length only a part is in memory.
+
+        ``at_once`` rows are read before the first is answered, some thousand if nothing is said.
+        """
+        most = POOL_ITEMS if at_once is None else at_once
+        pool: list[Row] = []
         sequences: list[npt.NDArray[Any]] = []
         steps = 0
-        for item in items:
-            pool.append(item)
-            sequences.append(self.encoder.encode(item))
+        for row in rows:
+            pool.append(row)
+            sequences.append(self.encoder.encode(row.item))
             steps += len(sequences[-1])
-            if len(pool) >= POOL_ITEMS or steps >= POOL_STEPS:
+            if len(pool) >= most or steps >= POOL_STEPS:
                 yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
                 pool, sequences, steps = [], [], 0
         yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
@@ -110,9 +123,13 @@ class ClassifierModel:
         """Write weights, configuration and what belongs to the encoder."""
         with gathering() as parts:
             self.encoder.save(folder)
+            if self.baselines is not None:
+                write_bytes(Path(folder) / BASELINES, self.baselines)
         self.config |= {"classes": self.classes.to_json(), "encoder": self.encoder.to_json()}
         save_model(folder, self.config, self.network.state_dict(), parts)
         self.encoder.tidy(folder)
+        if self.baselines is None:
+            (Path(folder) / BASELINES).unlink(missing_ok=True)  # of an earlier model
 
     @classmethod
     def load(cls, folder: str | Path, encoder: type[Encoder], *, device: str | torch.device = "cpu") -> Self:
@@ -127,7 +144,9 @@ class ClassifierModel:
             lambda at_most: rebuild(config, made.input_size, len(classes), at_most), tensors, Path(folder)
         )
         check_parts(folder, config)
-        return cls(network.to(device), made, classes, config)
+        there = (Path(folder) / BASELINES).exists()
+        baselines = read_bytes(Path(folder) / BASELINES) if there else None
+        return cls(network.to(device), made, classes, config, baselines=baselines)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickles hold the files of a folder, which say what a network is without its code.

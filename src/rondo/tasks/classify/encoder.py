@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -47,15 +48,15 @@ class TextEncoder:
         self.keep_tokens: Keep = keep_tokens
 
     @classmethod
-    def train(cls, texts: Sequence[str], options: ClassifyData) -> Self:
-        """With the vocabulary of these texts."""
+    def train(cls, texts: Sequence[str], options: ClassifyData, *, further: Iterable[str] = ()) -> Self:
+        """With the vocabulary of these texts, and of ``further`` ones without labels."""
         level = options.level
         if level == "auto":
             level = "characters" if by_characters(texts) else "words"
         size = options.vocabulary_size
         if size is None and level == "words":
             size = WORDS_AT_MOST
-        plain = (_plain(text, level, options.lowercase) + " " for text in texts)
+        plain = (_plain(text, level, options.lowercase) + "\n" for text in chain(texts, further))
         count = options.min_count if level != "pieces" else None
         try:
             tokenizer = train_tokenizer(level, plain, vocabulary_size=size, min_count=count)
@@ -81,6 +82,10 @@ class TextEncoder:
         """The ids of a text."""
         ids = self._ids(item)
         return ids if len(ids) <= self.max_tokens else ids[self._kept(len(ids))]
+
+    def chunks(self, texts: Iterable[str]) -> Iterator[str]:
+        """Texts one after the other, a line each, as they are encoded for a language model."""
+        return (_plain(text, self.level, self.lowercase) + "\n" for text in texts)
 
     def read(self, text: str) -> Read:
         """A text with its tokens as they stand in it, for people to look at."""

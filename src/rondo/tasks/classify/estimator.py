@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from rondo.data.columns import TextFormat
+from rondo.data.files import Paths
 from rondo.data.labelled import Labelled
-from rondo.data.splits import Parts
-from rondo.data.texts import as_texts
+from rondo.data.texts import as_texts, iter_texts, read_texts
 from rondo.errors import UsageError
+from rondo.evaluation.bag_of_words import BagOfWords
+from rondo.evaluation.rivals import Majority
+from rondo.tasks.answers import Answer
+from rondo.tasks.classification.answering import answer, evaluation
 from rondo.tasks.classification.estimator import ClassifierEstimator
-from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classify.encoder import TextEncoder
-from rondo.tasks.classify.learning import learn_texts
 from rondo.tasks.classify.options import ClassifyOptions
 from rondo.tasks.parameters import with_parameters
-from rondo.training.protocols import Progress, TrainingSummary
+
+SAME_COLUMNS = ("text_column", "label_column", "label_separator")
+"""What of how the training's files were read holds for others, unless something else is said."""
 
 
-@with_parameters(ClassifyOptions)
+@with_parameters(ClassifyOptions, sections=("data", "model", "pretraining", "training"))
 class TextClassifier(ClassifierEstimator):
     """Classifies texts with a recurrent network: sentiment, topic, intent, language.
 
@@ -36,6 +42,7 @@ class TextClassifier(ClassifierEstimator):
     """
 
     encoder_class = TextEncoder
+    home_of_learning = "rondo.tasks.classify.learning:learn_texts"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         columns = getattr(X, "columns", None)
@@ -48,11 +55,27 @@ class TextClassifier(ClassifierEstimator):
             X = X[:, 0]
         return as_texts(X, y, groups)
 
-    def _learn(
-        self, parts: Parts, options: Any, folder: Path, class_weights: Mapping[Any, float] | None,
-        progress: Progress | None,
-    ) -> tuple[ClassifierModel, TrainingSummary]:  # fmt: skip
-        return learn_texts(parts, options, folder, class_weights=class_weights, progress=progress)
+    def reading(self, **given: Any) -> TextFormat:
+        """How files are read: as in training, where nothing else is ``given``."""
+        options = self.model_.config.get("options")
+        saved = options.get("reading") if isinstance(options, Mapping) else None
+        kept = {name: saved.get(name) for name in SAME_COLUMNS} if isinstance(saved, Mapping) else {}
+        return TextFormat(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **given})
+
+    def answers(
+        self, source: str | Path | TextIO, reading: TextFormat | None = None, *, at_once: int | None = None
+    ) -> Iterator[Answer]:
+        """The class of each text of a file, or of an open one, line by line or row by row; see `rondo predict`."""
+        rows = iter_texts(source, reading or self.reading(), labelled=False)
+        for _, probabilities in self.model_.stream(rows, at_once=at_once):
+            yield answer(self.model_.classes, probabilities)
+
+    def evaluate(self, paths: Paths, *, reading: TextFormat | None = None) -> dict[str, Any]:
+        """Score the model on labelled texts in files, beside the baselines that were fitted when it was trained."""
+        started = time.perf_counter()
+        data = read_texts(paths, reading or self.reading())
+        rivals = (Majority, BagOfWords)
+        return evaluation(self.model_, data, rivals, started=started)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -20,7 +20,8 @@ from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.learning import Learner, learn
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classify.encoder import TextEncoder
-from rondo.tasks.classify.options import ClassifyNetwork, ClassifyOptions
+from rondo.tasks.classify.options import OWN_TEXTS, ClassifyNetwork, ClassifyOptions
+from rondo.tasks.classify.pretraining import pretrain, unlabelled
 from rondo.tasks.options import to_sections
 from rondo.tasks.steps import with_budget
 from rondo.training.protocols import Progress, SilentProgress, TrainingSummary
@@ -31,9 +32,14 @@ DEFAULT_EPOCHS = 10
 def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learner:
     """Vocabulary and network, as the training part and the options have them."""
     classes = Classes.of(parts.train)
-    encoder = TextEncoder.train(parts.train.items, options.data)
+    parts.valid.codes(classes.names)  # refuses labels that cannot be learned, before anything is written
+    further = unlabelled(parts.train.items, options)
+    others = () if further is None or further.source == OWN_TEXTS else further
+    encoder = TextEncoder.train(parts.train.items, options.data, further=others)
     pretrained = _vectors(options.model, encoder, parts.train, progress)
-    model = options.model if pretrained is None else replace(options.model, embedding=pretrained[0].width)
+    both_ways = further is None if options.model.bidirectional is None else options.model.bidirectional
+    width = options.model.embedding if pretrained is None else pretrained[0].width
+    model = replace(options.model, bidirectional=both_ways, embedding=width)
     torch.manual_seed(options.training.seed)
     network = token_classifier(encoder.input_size, len(classes), model)
     config = {"task": "classify", "network": describe(network, model), "options": to_sections(options)}
@@ -54,7 +60,24 @@ def learn_texts(
     """From parts of data to a model, in one go: what an estimator's `fit` does."""
     options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
     learner = prepare(parts, options, progress or SilentProgress())
+    learn_language(learner, parts, options, Path(folder), progress=progress or SilentProgress())
     return learn(learner, parts, options.training, folder, class_weights=class_weights, progress=progress)
+
+
+def learn_language(
+    learner: Learner,
+    parts: Parts,
+    options: ClassifyOptions,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress,
+) -> None:
+    """Pre-train the network, if that is wanted."""
+    texts, encoder = unlabelled(parts.train.items, options), learner.encoder
+    if texts is not None and isinstance(encoder, TextEncoder):
+        figures = pretrain(learner.network, encoder, texts, options, folder, resume=resume, progress=progress)
+        learner.config["pretraining"] = figures
 
 
 def _vectors(
@@ -92,6 +115,6 @@ def _put(network: SequenceClassifier, vectors: WordVectors, *, freeze: bool) -> 
         raise UsageError("pretrained vectors are of tokens; this network takes numbers")
     weight, known = network.input.embedding.weight, torch.from_numpy(vectors.found)
     rows = torch.from_numpy(vectors.rows).to(weight.dtype)
-    weight.mul_(rows[known].std())
+    weight.mul_(rows[known].std() / weight.std())
     weight[known] = rows[known]
     weight.requires_grad_(not freeze)

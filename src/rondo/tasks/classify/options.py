@@ -10,6 +10,8 @@ from rondo.errors import UsageError
 from rondo.models.classifier import TokenClassifierOptions
 from rondo.tasks.classification.options import ClassifierTraining
 
+OWN_TEXTS = "self"
+"""What --pretrain says where the training texts are meant."""
 WORDS_AT_MOST = 30_000
 """Words that a vocabulary has if nothing is said: the most frequent."""
 
@@ -27,6 +29,8 @@ class ClassifyReading(TextFormat):
     test_fraction: float = 0.1
     """Share of the texts that is held out for the test, where there is no --test; 0: no test, the score is then
     of the validation part, which the weights were chosen by."""
+    baselines: bool = True
+    """Hold the score against the majority class, and against TF-IDF of n-grams with logistic regression."""
 
     def __post_init__(self) -> None:
         TextFormat.__post_init__(self)
@@ -79,11 +83,34 @@ class ClassifyNetwork(TokenClassifierOptions):
     """Probability of dropping a token whole."""
     output_dropout: float = 0.5
     """Probability of dropping values before the read-out's vector becomes classes."""
+    bidirectional: bool | None = None  # type: ignore[assignment]
+    """Read each text in both directions. Left out: yes, unless the encoder is pre-trained, which reads in one."""
     vectors: str | None = None
     """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec). The token vectors are
     then as wide as these."""
     freeze_vectors: bool = False
     """Leave the pretrained vectors as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyPretraining:
+    """Learning the language before the classes: the encoder as a language model of text without labels."""
+
+    pretrain: str | None = None
+    """Text to learn the language from first: a file or folder of texts, whose classes are not looked at; or self: the
+    texts of the training part."""
+    pretrain_epochs: int = 3
+    """Passes over that text."""
+    pretrain_minutes: float | None = None
+    """Minutes of pre-training instead, besides those of the training itself."""
+    pretrain_learning_rate: float = 4e-3
+    """Learning rate of the pre-training at its peak."""
+
+    def __post_init__(self) -> None:
+        for name in ("pretrain_epochs", "pretrain_minutes", "pretrain_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,4 +132,5 @@ class ClassifyOptions:
     reading: ClassifyReading = field(default_factory=ClassifyReading)
     data: ClassifyData = field(default_factory=ClassifyData)
     model: ClassifyNetwork = field(default_factory=ClassifyNetwork)
+    pretraining: ClassifyPretraining = field(default_factory=ClassifyPretraining)
     training: ClassifyTraining = field(default_factory=ClassifyTraining)

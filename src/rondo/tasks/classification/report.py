@@ -1,0 +1,259 @@
+"""The sections of a page about a trained classifier, whatever it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rondo.data.labelled import Label
+from rondo.data.splits import Parts
+from rondo.evaluation.calibration import reliability, scaled
+from rondo.evaluation.classification import measure, per_class
+from rondo.evaluation.metrics import confusion
+from rondo.inspect import Column, Metric, Provenance, Report, Score, Section
+from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
+from rondo.inspect.plots import learning_curves
+from rondo.tasks.classification.judging import Judgement
+from rondo.tasks.classification.model import ClassifierModel
+from rondo.training.protocols import TrainingSummary
+
+PAIRS = 10
+"""Confusions that are listed."""
+MISTAKES = 10
+"""Mistakes that are shown."""
+MOST_ROWS = 100
+"""Classes that are listed."""
+
+
+@dataclass(frozen=True)
+class ClassRun:
+    """A finished training with everything that a page about it shows."""
+
+    folder: Path
+    model: ClassifierModel
+    parts: Parts
+    summary: TrainingSummary
+    judgement: Judgement
+    result: dict[str, Any]
+    provenance: Provenance
+    unit: str
+    """What the items are called, in the plural."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An item of which the model was wrongly sure."""
+
+    index: int
+    """Its place among the items that were judged."""
+    said: int
+    """The class that the model said."""
+    true: int | None
+    """The class that it has, among those that the model knows; None if the model could not know it."""
+    name: Label
+    """The class that it has."""
+    confidence: float
+
+
+def metric_of(result: dict[str, Any]) -> Metric:
+    """How the score of a result is written."""
+    return Metric(result["metric"], "higher", digits=1, percent=True)
+
+
+def scores_of(result: dict[str, Any]) -> list[Score]:
+    """The network beside its baselines, on the same items."""
+    low, high = result["score_interval"]
+    ours = Score("this model", result["score"], low, high, role="ours")
+    return [ours, *(Score(name, value) for name, value in result["baselines"].items())]
+
+
+def add_head(report: Report, run: ClassRun) -> None:
+    """Verdict and key figures at the top of the page."""
+    result = run.result
+    report.compare(scores_of(result), metric_of(result))
+    part = {"test": "held-out", "validation": "validation"}[run.judgement.part]
+    report.key_figure(
+        result["metric"], metric_of(result).format(result["score"]), f"{result['items']:,} {part} {run.unit}"
+    )
+    report.key_figure("training", f"{run.summary.epochs:.1f} epochs", f"{run.summary.steps:,} steps")
+
+
+def add_scores(report: Report, run: ClassRun) -> None:
+    """The score with its interval beside the baselines, and the other scores."""
+    result, judgement = run.result, run.judgement
+    if judgement.part == "test":
+        said = (
+            f"{result['items']:,} {run.unit} were held out and touched once, at the end. The interval is a bootstrap "
+            "over them (95 %)."
+        )
+    else:
+        said = (
+            f"There is no test part: these are the {result['items']:,} {run.unit} of the validation part, by which the "
+            "weights were chosen. **That flatters the model a little.** The interval is a bootstrap over them (95 %)."
+        )
+    if judgement.data.groups is not None:
+        said += " Whole groups are drawn, for what belongs together resembles each other."
+    if result.get("lead_interval") is not None:
+        low, high = result["lead_interval"]
+        points = f"{100 * result['lead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+        said += f" Against the strongest baseline, on the same draws: {points.replace('-', '−')}."
+    section = report.section(f"{metric_of(result).name[:1].upper()}{metric_of(result).name[1:]} beside the baselines")
+    section.text(said).scores(scores_of(result), metric_of(result))
+    if judgement.outcomes:
+        section.text("\n".join(f"- {outcome.name}: {outcome.about}" for outcome in judgement.outcomes))
+    rows = [[measure(name).name, value] for name, value in result["scores"].items()]
+    section.table(["all scores", Column("this model", digits=4)], rows)
+
+
+def add_curves(report: Report, run: ClassRun) -> None:
+    """Losses and accuracy over training."""
+    section = report.section("Learning curves")
+    section.plot(
+        learning_curves(
+            run.summary.history,
+            {"loss": "training (with dropout)", "valid_loss": "validation"},
+            metric=Metric("loss", "lower", f"nats per {run.unit.removesuffix('s')}", digits=3),
+            mark_best="valid_loss",
+        ),
+        "Loss over training. That of training is of batches with dropout, class weights and label smoothing, where "
+        "these were asked for; that of validation is without.",
+    )
+    section.plot(
+        learning_curves(
+            run.summary.history,
+            {"valid_accuracy": "validation"},
+            metric=Metric("accuracy", "higher", digits=1, percent=True),
+            mark_best="valid_accuracy",
+        ),
+        "Accuracy on the validation part. The weights that were kept are those of step "
+        f"{int(run.summary.best.get('step', run.summary.steps)):,}.",
+    )
+
+
+def add_classes(report: Report, run: ClassRun) -> None:
+    """Scores of each class, and which was taken for which."""
+    predictions = run.judgement.predictions
+    scores = per_class(predictions)
+    most = sorted(scores, key=lambda score: -score.support)[:MOST_ROWS] if len(scores) > MOST_ROWS else scores
+    section = report.section("Class by class")
+    left = f" The {MOST_ROWS} most frequent of {len(scores)} classes." if len(scores) > MOST_ROWS else ""
+    section.table(
+        ["class", Column("precision", digits=1, percent=True), Column("recall", digits=1, percent=True),
+         Column("F1", digits=1, percent=True), run.unit],
+        [[str(score.name), score.precision, score.recall, score.f1, score.support] for score in most],
+        caption="Precision: how much of what was given this class has it. Recall: how much of what has it was found."
+        + left,
+    )  # fmt: skip
+    if predictions.several:
+        return
+    counts = confusion(predictions.predicted, predictions.true, classes=len(predictions.classes))
+    names = [str(name) for name in predictions.classes]
+    if len(names) <= MOST_CLASSES:
+        section.plot(
+            confusion_matrix(counts, names, language=report.language),
+            "Confusion matrix: each row is a class, each column what it was taken for; the shade is the share of the "
+            "row.",
+        )
+    wrong = counts - np.diag(np.diag(counts))
+    pairs = [np.unravel_index(i, counts.shape) for i in np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]]
+    rows = [
+        [names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / counts[i].sum())] for i, j in pairs if wrong[i, j]
+    ]
+    if len(names) > 2 and rows:
+        columns: list[str | Column] = ["class", "taken for", "how often"]
+        columns.append(Column("of the class", digits=1, percent=True))
+        section.table(columns, rows, caption="The most frequent confusions.")
+
+
+def add_calibration(report: Report, run: ClassRun) -> None:
+    """Whether probabilities say how often the model is right."""
+    judgement, model = run.judgement, run.model
+    known = judgement.predictions
+    if len(known.classes) > len(model.classes):
+        return  # some classes could not be known: their probability is no statement
+    bins = {"this model": reliability(known.probabilities, known.true)} if known.probabilities is not None else {}
+    if model.temperature != 1.0:
+        plain = scaled(judgement.logits, 1.0, several=model.classes.several)
+        bins["without calibration"] = reliability(plain, known.true)
+    error = {name: f"{100 * found.error:.1f} %" for name, found in bins.items()}
+    said = f"Expected calibration error: {error['this model']}"
+    if model.temperature != 1.0:
+        said += (
+            f", and {error['without calibration']} before the probabilities were scaled by the temperature "
+            f"{model.temperature:.2f}, which was fitted on the validation part"
+        )
+    report.section("Do the probabilities mean what they say?").text(f"{said}.").plot(
+        reliability_diagram(bins, language=report.language),
+        "Decisions in bins by their confidence; larger points are more decisions. Above the diagonal the model is "
+        "better than it says, below it is too sure of itself.",
+    )
+
+
+def worst_mistakes(run: ClassRun, most: int = MISTAKES) -> list[Mistake]:
+    """The wrong decisions of which the model was most sure; only where an item has one class."""
+    predictions = run.judgement.predictions
+    if predictions.several or predictions.probabilities is None:
+        return []
+    wrong = np.flatnonzero(predictions.predicted != predictions.true)
+    sure = predictions.probabilities[wrong, predictions.predicted[wrong]]
+    chosen = wrong[np.argsort(-sure, kind="stable")[:most]]
+    known = len(run.model.classes)
+    return [
+        Mistake(
+            int(i),
+            int(predictions.predicted[i]),
+            int(predictions.true[i]) if predictions.true[i] < known else None,
+            predictions.classes[predictions.true[i]],
+            float(predictions.probabilities[i, predictions.predicted[i]]),
+        )
+        for i in chosen
+    ]
+
+
+def add_mistakes(report: Report, run: ClassRun, show: Callable[[Section, Sequence[Mistake]], None]) -> None:
+    """The worst mistakes, as the task shows its items."""
+    mistakes = worst_mistakes(run)
+    if run.judgement.predictions.several:
+        return
+    wrong = int((run.judgement.predictions.predicted != run.judgement.predictions.true).sum())
+    section = report.section("The worst mistakes")
+    if not wrong:
+        section.text(f"None of the {len(run.judgement.data):,} {run.unit} was classified wrong.")
+        return
+    section.text(
+        f"{wrong:,} of {len(run.judgement.data):,} {run.unit} were classified wrong. Here are those of which the model "
+        "was most sure."
+    )
+    show(section, mistakes)
+
+
+def add_data(report: Report, run: ClassRun, *, notes: Sequence[str] = ()) -> None:
+    """The parts, how they came about, and what they share."""
+    parts = run.parts
+    named = {"training": parts.train, "validation": parts.valid}
+    if parts.test is not None:
+        named["test"] = parts.test
+    section = report.section("Data").table(
+        ["part", Column(run.unit, right=True), "classes"],
+        [[name, f"{len(part):,}", _shares(part.labels or [], run.model.classes.names)] for name, part in named.items()],
+    )
+    said = [*parts.drawn, *(f"**{overlap}.**" for overlap in parts.overlaps), *notes]
+    if not parts.overlaps:
+        said.append(f"No two parts share any of their {run.unit}.")
+    section.text("\n".join(f"- {one}" for one in said))
+
+
+def _shares(labels: Sequence[Label], names: Sequence[Label]) -> str:
+    """How the classes are spread, in words."""
+    counts = dict.fromkeys(names, 0)
+    for label in labels:
+        for one in label if isinstance(label, tuple) else (label,):
+            counts[one] = counts.get(one, 0) + 1
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    total = max(1, len(labels))
+    shown = ", ".join(f"{name} {count / total:.0%}" for name, count in ranked[:6])
+    return shown + (f", and {len(ranked) - 6} more" if len(ranked) > 6 else "")
