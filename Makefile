@@ -78,6 +78,7 @@ $(VENV)/.installed: $(VENV)/.build-tools $(wildcard native/CMakeLists.txt native
 $(VENV)/.installed-dev: $(VENV)/.build-tools
 	@echo "Installing Rondo and what its tests need into $(VENV). The download of torch is large; this can take minutes."
 	$(PIP_INSTALL) $(EDITABLE) '.[dev]'
+	$(PIP_INSTALL) seqeval  # apart: it comes as source, built by tools that are not installed here
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.build-tools: $(VENV)/.created pyproject.toml constraints.txt
