@@ -30,7 +30,7 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
     std::ptrdiff_t sums = 0;
     for (const auto& references : plan_.gradients) sums += padded(plan_.parameters[references[0].parameter].rows);
     run.gradients = Memory(checked_bytes(sizeof(T), {run.members, sums + PANEL}));
-    run.accumulated = Memory(checked_bytes(sizeof(T), {static_cast<std::ptrdiff_t>(accumulated_size_ + PANEL)}));
+    if (!gradients.sums) run.accumulated = Memory(checked_bytes(sizeof(T), {sums_size()}));
     std::ptrdiff_t at = 0;
     for (const OuterProduct& product : outers_) {
         // Packed for the number of rows that the kernel for so many outputs takes: once for each such number.
@@ -61,7 +61,7 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
     }
     const bool runs = run.R && run.steps;
     for (std::size_t i = 0; i < plan_.parameters.size(); ++i) {
-        if (!gradients.dparameters[i] || (runs && whole_gradients_[i])) continue;
+        if (!gradients.dparameters[i] || !gradients.first || (runs && whole_gradients_[i])) continue;
         const Parameter& p = plan_.parameters[i];
         const std::ptrdiff_t columns = p.columns < 0 ? 1 : units(p.columns) / p.heads;
         std::fill_n(gradients.dparameters[i], columns * p.blocks * units(p.rows), T(0));
@@ -120,7 +120,7 @@ void Engine<T>::Run::Member::backward() {
             barrier.wait();
             pack_rights(begin, end);
             barrier.wait();
-            outer_products(begin, end, end == run.steps);
+            outer_products(begin, end, end == run.steps && run.asked->first);
         }
         if (!run.in_place) barrier.wait();
         end = begin;
@@ -177,6 +177,7 @@ void Engine<T>::Run::Member::pack_rights(int begin, int end) {
 template <class T>
 void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
     const int n = (end - begin) * run.R;
+    T* const all_sums = run.asked->sums ? run.asked->sums : run.accumulated.template as<T>();
     const Kernels<T>& kernels = run.engine.kernels_;
     for (std::size_t i = 0; i < run.engine.outers_.size(); ++i) {
         const OuterProduct& product = run.engine.outers_[i];
@@ -205,7 +206,7 @@ void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
         const Share share(run.engine.panels(product.width), id, count);
         for (int panel = share.first; panel < share.last; ++panel) {
             call.b = left.base + panel * left.panel;
-            T* const sums = run.accumulated.template as<T>() + product.offset + product.panel_size * panel;
+            T* const sums = all_sums + product.offset + product.panel_size * panel;
             for (int column = 0; column < product.columns; column += best) {
                 call.a = run.packed_rights.template as<T>() + run.right_offsets[i] +
                          static_cast<std::ptrdiff_t>(column) * run.chunk * run.R;
@@ -220,7 +221,7 @@ void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
 // the matrices' gradients are made of is so little that it needs no order of its own.
 template <class T>
 void Engine<T>::Run::find_few() {
-    few = static_cast<std::int64_t>(R) * steps <= FEW_ROWS && steps <= chunk && !call.lanes;
+    few = static_cast<std::int64_t>(R) * steps <= FEW_ROWS && steps <= chunk && !call.lanes && !asked->sums;
     for (const OuterProduct& product : engine.outers_) {
         const Rows& right = rows[plan.operands[product.right].index];
         few = few && (steps == 1 || R == 1 || right.time == R * right.row);
@@ -280,12 +281,13 @@ void Engine<T>::Run::Member::outer_products_of_few(int steps) {
 template <class T>
 void Engine<T>::Run::Member::unpack_gradients() {
     const Engine& engine = run.engine;
+    const T* const all_sums = run.asked->sums ? run.asked->sums : run.accumulated.template as<T>();
     for (const OuterProduct& product : engine.outers_) {
-        if (run.few) break;
+        if (run.few || !run.asked->last) break;
         const int G = static_cast<int>(product.lefts.size());
         const Share share(engine.panels(product.width), id, count);
         for (int panel = share.first; panel < share.last; ++panel) {
-            const T* const sums = run.accumulated.template as<T>() + product.offset + product.panel_size * panel;
+            const T* const sums = all_sums + product.offset + product.panel_size * panel;
             const int lanes = std::min(PANEL, engine.units(product.width) - panel * PANEL);
             for (int g = 0; g < G; ++g) {
                 const Parameter& stored = run.plan.parameters[product.lefts[g].parameter];

@@ -81,6 +81,11 @@ struct Gradients {
     std::vector<Given<T>> dx;        // by input; written where the plan gives it
     std::vector<T*> dgiven, dfresh;  // written; nullptr: not wanted
     std::vector<T*> dparameters;     // written, as large as the parameters
+    // For runs over segments of time, from the last segment to the first: the sums of the outer products, of
+    // `Engine::sums_size` elements, go on from run to run, and with the last run into `dparameters`, which are the same
+    // for all. Null: the run is all there is.
+    T* sums = nullptr;
+    bool first = true, last = true;  // of the runs; the last one has steps
 };
 
 // Parameters laid out for the kernels of one engine.
@@ -119,6 +124,7 @@ public:
     void run_backward(const Call<T>& call, const Packed& packed, const Residuals<T>& residuals,
                       const Gradients<T>& gradients) const;
 
+    std::ptrdiff_t sums_size() const { return static_cast<std::ptrdiff_t>(accumulated_size_ + PANEL); }
     int panels(int width) const;
     int padded(int width) const { return panels(width) * PANEL; }
     int units(int width) const { return sizes_[width]; }

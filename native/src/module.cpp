@@ -159,30 +159,47 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
              },
              nb::arg("plan"), nb::arg("sizes"), nb::arg("threads"), nb::arg("isa") = "",
              nb::arg("bfloat16") = false)
+        // For several runs over so many rows of batch and time in all; the parameters must outlive what is returned.
+        .def("pack",
+             [](const Engine<T>& self, const Addresses& parameters, std::ptrdiff_t rows) {
+                 const nb::gil_scoped_release release;
+                 return self.pack(pointers<const T>(parameters), rows);
+             })
         .def("forward",
              [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const Array& x,
                 const std::vector<Array>& masks, const Addresses& given, const Addresses& fresh,
                 const std::vector<bool>& all_steps, const Addresses& final, const Array& y, Address outputs,
-                Address rest) {
+                Address rest, const Packed* packed) {
                  const nb::gil_scoped_release release;
                  const Call<T> call = call_of<T>(layout, x, masks, given, fresh);
                  Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_forward(call, pointers<T>(final), given_of<T>(y), packed_for(self, call, parameters), residuals);
-             })
+                 const Packed own = packed ? Packed{} : packed_for(self, call, parameters);
+                 self.run_forward(call, pointers<T>(final), given_of<T>(y), packed ? *packed : own, residuals);
+             },
+             nb::arg("parameters"), nb::arg("layout"), nb::arg("x"), nb::arg("masks"), nb::arg("given"),
+             nb::arg("fresh"), nb::arg("all_steps"), nb::arg("final"), nb::arg("y"), nb::arg("outputs"),
+             nb::arg("rest"), nb::arg("packed").none() = nb::none())
         .def("backward",
              [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const Array& x,
                 const std::vector<Array>& masks, const std::vector<bool>& all_steps, Address outputs, Address rest,
                 const Array& dy, const Addresses& dfinal, const Array& dx, const Addresses& dgiven, const Addresses& dfresh,
-                const Addresses& dparameters) {
+                const Addresses& dparameters, const Packed* packed, Address sums, bool first, bool last) {
                  const nb::gil_scoped_release release;
                  Gradients<T> gradients{given_of<const T>(dy), pointers<const T>(dfinal), {given_of<T>(dx)},
-                                        pointers<T>(dgiven),   pointers<T>(dfresh),       pointers<T>(dparameters)};
+                                        pointers<T>(dgiven),   pointers<T>(dfresh),       pointers<T>(dparameters),
+                                        reinterpret_cast<T*>(sums), first, last};
                  const Call<T> call = call_of<T>(layout, x, masks, {}, {});
                  const Residuals<T> residuals =
                      self.place(call, all_steps, reinterpret_cast<T*>(outputs), reinterpret_cast<T*>(rest));
-                 self.run_backward(call, packed_for(self, call, parameters), residuals, gradients);
-             })
+                 const Packed own = packed ? Packed{} : packed_for(self, call, parameters);
+                 self.run_backward(call, packed ? *packed : own, residuals, gradients);
+             },
+             nb::arg("parameters"), nb::arg("layout"), nb::arg("x"), nb::arg("masks"), nb::arg("all_steps"),
+             nb::arg("outputs"), nb::arg("rest"), nb::arg("dy"), nb::arg("dfinal"), nb::arg("dx"), nb::arg("dgiven"),
+             nb::arg("dfresh"), nb::arg("dparameters"), nb::arg("packed").none() = nb::none(), nb::arg("sums") = 0,
+             nb::arg("first") = true, nb::arg("last") = true)
+        .def_prop_ro("sums_size", &Engine<T>::sums_size)
         // Plans of several inputs, without lanes; their gradients where `dx` has an array for each.
         .def("scan",
              [](const Engine<T>& self, const Addresses& parameters, const Layout& layout, const std::vector<Array>& inputs,
@@ -259,6 +276,7 @@ NB_MODULE(_engine, module) {
                  new (self) Layout{B, T, reverse, lanes};
              },
              nb::arg("batch"), nb::arg("steps"), nb::arg("reverse") = false, nb::arg("lanes").none() = nb::none());
+    nb::class_<Packed>(module, "Packed");
     module.def("empty_bytes", &empty<std::uint8_t>);
     bind_engine<float>(module, "Float32");
     bind_engine<double>(module, "Float64");

@@ -221,6 +221,55 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     expect_near(inferred, wanted.last, "the last state where no other is kept");
 }
 
+// The gradients of a dense run, from two runs over its halves with one set of sums.
+void run_in_halves(const Case& c, const rondo::Kernels<double>& kernels) {
+    const Array x = random_array(c.B * c.T * c.I), w = random_array(c.H * c.I), b = random_array(c.H);
+    Array u = random_array(c.H * c.H);
+    for (double& value : u) value /= std::sqrt(c.H);
+    const Array given = random_array(c.B * c.H), dy = random_array(c.B * c.T * c.H), dlast = random_array(c.B * c.H);
+    const Plain wanted = plain(c, x, w, u, b, given, Array(c.B * c.H), std::vector<std::int64_t>(c.B, c.T),
+                               std::vector<std::uint8_t>(c.B * c.T, 0), dy, dlast);
+
+    const rondo::Sizes sizes{1, c.I, c.H, 0};
+    const std::vector<const double*> parameters{w.data(), u.data(), b.data()};
+    const rondo::Engine<double> forward(keeping(forward_plan()), sizes, kernels, c.threads);
+    const rondo::Engine<double> backward(backward_plan(), sizes, kernels, c.threads);
+    const int half = c.T / 2;
+    Array middle(c.B * c.H), last(c.B * c.H), dx(c.B * c.T * c.I), dmiddle(c.B * c.H), dgiven(c.B * c.H);
+    Array dw(c.H * c.I), du(c.H * c.H), db(c.H), sums(backward.sums_size());
+    std::vector<rondo::Call<double>> calls(2);
+    std::vector<rondo::Residuals<double>> residuals;
+    for (int i : {0, 1}) {
+        rondo::Call<double>& call = calls[i];
+        call.B = c.B;
+        call.T_ = i ? c.T - half : half;
+        call.x = {{x.data() + i * half * c.I, static_cast<std::ptrdiff_t>(c.T) * c.I, c.I}};
+        call.given = {i ? middle.data() : given.data()};
+        call.fresh = {nullptr};
+        residuals.push_back(forward.place(call, {true}, nullptr, nullptr));
+        forward.run_forward(call, {i ? last.data() : middle.data()}, {}, forward.pack(parameters, c.B * c.T), residuals[i]);
+    }
+    for (int i : {1, 0}) {
+        rondo::Gradients<double> gradients;
+        gradients.dy = {dy.data() + i * half * c.H, static_cast<std::ptrdiff_t>(c.T) * c.H, c.H};
+        gradients.dfinal = {i ? dlast.data() : dmiddle.data()};
+        gradients.dx = {{dx.data() + i * half * c.I, static_cast<std::ptrdiff_t>(c.T) * c.I, c.I}};
+        gradients.dgiven = {i ? dmiddle.data() : dgiven.data()};
+        gradients.dfresh = {nullptr};
+        gradients.dparameters = {dw.data(), du.data(), db.data()};
+        gradients.sums = sums.data();
+        gradients.first = i == 1;
+        gradients.last = i == 0;
+        backward.run_backward(calls[i], backward.pack(parameters, c.B * c.T), residuals[i], gradients);
+    }
+    expect_near(last, wanted.last, "the last state, in halves");
+    expect_near(dx, wanted.dx, "the gradient of x, in halves");
+    expect_near(dgiven, wanted.dgiven, "the gradient of the given state, in halves");
+    expect_near(dw, wanted.dw, "the gradient of W, in halves");
+    expect_near(du, wanted.du, "the gradient of U, in halves");
+    expect_near(db, wanted.db, "the gradient of b, in halves");
+}
+
 void damaged_plans_are_refused() {
     int refused = 0;
     Plan plan = forward_plan();
@@ -268,6 +317,7 @@ int main() {
                               std::to_string(H) + (c.ragged ? ", ragged" : c.resets ? ", resets" : "") +
                               (c.reverse ? ", reverse" : "") + (c.packed ? ", packed" : "");
                     run(c, *kernels);
+                    if (T > 1 && variant == 0) run_in_halves(c, *kernels);
                     ++cases;
                 }
             }
