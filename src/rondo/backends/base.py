@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from rondo.backends.segments import RecomputeSteps
 from rondo.cells import Cell, State
 
 Weights = Mapping[str, Tensor]
@@ -43,6 +44,8 @@ class Request:
     """Parts of the state keep their former value at random."""
     gradients: bool = False
     """torch records gradients: a backward run may follow."""
+    recompute: bool = False
+    """What the backward run needs is computed again rather than kept."""
 
 
 class Backend(Protocol):
@@ -69,6 +72,8 @@ class Backend(Protocol):
         masks: Mapping[str, Tensor] | None = None,
         zoneout: Mapping[str, Tensor | float] | None = None,
         reverse: bool = False,
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
         """Run ``cell`` over all time steps and return the outputs (B, T, H) and the state at the end.
 
@@ -82,6 +87,10 @@ class Backend(Protocol):
         masks    "recurrent": (B, H), multiplied with what enters each recurrent product, at every step
         zoneout  by part: a bool mask (B, T, N), True keeps the former value at that step; or a number p,
                  which mixes p of the former with 1 - p of the new value
+        outputs  False: only the state at the end is wanted. The outputs are then (B, 0, H), and nothing is
+                 kept for them that the backward run does not need
+        recompute_steps  the backward run computes again what it needs, in segments of so many steps, from
+                 the states before each; "auto" makes as many segments as each has steps. None keeps all
 
         Outputs beyond a sequence's length are zero. The state returned is the one after each sequence's
         last step; for an empty sequence it is the one that was given.

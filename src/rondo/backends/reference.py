@@ -11,8 +11,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from rondo.backends.base import Request, Weights, sizes_of
+from rondo.backends.segments import RecomputeSteps, segment_length, segments
 from rondo.cells import Cell, State
 
 
@@ -39,8 +41,17 @@ class ReferenceBackend:
         masks: Mapping[str, Tensor] | None = None,
         zoneout: Mapping[str, Tensor | float] | None = None,
         reverse: bool = False,
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
+        if recompute_steps is not None and _recomputes():
+            length = segment_length(recompute_steps, *x.shape[:2])
+            return _in_segments(
+                length, cell, weights, x, state,
+                lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
+                outputs=outputs,
+            )  # fmt: skip
         B, T, _ = x.shape
         masks, zoneout = dict(masks or {}), dict(zoneout or {})
         cuts = None if reset is None else _cuts(reset, lengths, reverse)
@@ -61,11 +72,11 @@ class ReferenceBackend:
         sizes = sizes_of(cell, weights, x, state)
         step, rows = cell.bind(weights, sizes, masks=masks), B
         inputs = x.unbind(1)
-        outputs: list[Tensor] = [x] * T
+        found: list[Tensor] = [x] * T
         for t in reversed(range(T)) if reverse else range(T):
             n = running[t]
             if n == 0:
-                outputs[t] = torch.zeros_like(state.h)
+                found[t] = torch.zeros_like(state.h)
                 continue
             before = state if n == B else state.select(slice(n))
             if cuts is not None and cut_at[t]:
@@ -76,14 +87,52 @@ class ReferenceBackend:
             if zoneout:
                 after = _keep(before, after, {p: _at(z, n, t) for p, z in zoneout.items()})
             state = after if n == B else _join(after, state.select(slice(n, None)))
-            outputs[t] = after.h if n == B else torch.cat([after.h, torch.zeros_like(state.h[n:])])
+            found[t] = after.h if n == B else torch.cat([after.h, torch.zeros_like(state.h[n:])])
 
         # Stacked along time first: the memory then lies as torch's own layers lay it.
-        sequence = torch.stack(outputs).transpose(0, 1) if T else state.h.new_zeros(B, 0, state.h.shape[1])
+        some = outputs and T > 0
+        sequence = torch.stack(found).transpose(0, 1) if some else state.h.new_zeros(B, 0, state.h.shape[1])
         if order is not None:
             back = torch.argsort(order)
             sequence, state = sequence[back], state.select(back)
         return sequence, state
+
+
+def _recomputes() -> bool:
+    """Where transforms or a compiler see what happens, they decide themselves what is kept."""
+    hidden = torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling()
+    return torch.is_grad_enabled() and not hidden
+
+
+def _in_segments(
+    length: int,
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    initial: State | None,
+    masks: Mapping[str, Tensor] | None,
+    zoneout: Mapping[str, Tensor | float] | None,
+    reverse: bool,
+    outputs: bool,
+) -> tuple[Tensor, State]:
+    """Each segment of time by itself, under torch's own checkpointing."""
+    x_pieces = x.split(length, 1)
+    pieces = [state.h.new_zeros(*piece.shape[:2] if outputs else (len(x), 0), state.h.shape[1]) for piece in x_pieces]
+    for segment in segments(x.shape[1], length, lengths, reset, reverse=reverse):
+        number, here = segment.begin // length, slice(segment.begin, segment.end)
+        if segment.anew is not None:
+            state = _restart(state, segment.anew, initial)
+        pieces[number], state = checkpoint(
+            ReferenceBackend().unroll, cell, weights, x_pieces[number], state,
+            lengths=segment.lengths, reset=segment.reset, initial=initial, masks=masks,
+            zoneout={part: z[:, here] if isinstance(z, Tensor) else z for part, z in (zoneout or {}).items()},
+            reverse=reverse, outputs=outputs, use_reentrant=False, preserve_rng_state=False,
+        )  # fmt: skip
+    return torch.cat(pieces, 1), state
 
 
 def _cuts(reset: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:

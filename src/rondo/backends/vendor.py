@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from rondo.backends.base import Request, Weights
 from rondo.backends.matching import same_function
+from rondo.backends.segments import RecomputeSteps
 from rondo.cells import Cell, State, get_cell
 
 _ORDER = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -78,6 +79,7 @@ class VendorBackend:
             "reset marks": request.reset,
             "recurrent dropout": request.recurrent_dropout,
             "zoneout": request.zoneout,
+            "recomputation": request.recompute,
         }
         wanted = [what for what, asked in inside.items() if asked]
         return f"torch's layers cannot do {' and '.join(wanted)}" if wanted else None
@@ -95,13 +97,17 @@ class VendorBackend:
         masks: Mapping[str, Tensor] | None = None,
         zoneout: Mapping[str, Tensor | float] | None = None,
         reverse: bool = False,
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
-        """See `Backend.unroll`; reset, masks and zoneout are refused beforehand."""
-        if reset is not None or masks or zoneout:
+        """See `Backend.unroll`; reset, masks, zoneout and recomputation are refused beforehand."""
+        if reset is not None or masks or zoneout or recompute_steps is not None:
             raise ValueError("the vendor backend was called with what it refuses")
         if reverse:
             x = reversed_in_time(x, lengths)
         sequence, states = self.unroll_stack(cell, [[weights]], x, [[state]], lengths=lengths)
+        if not outputs:
+            return sequence.new_empty(x.shape[0], 0, sequence.shape[2]), states[0][0]
         if reverse:
             sequence = reversed_in_time(sequence, lengths)
         return sequence, states[0][0]

@@ -45,14 +45,17 @@ class Readout(nn.Module):
 
     def forward(self, output: RecurrentOutput, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
         """(B, output_size), from what a layer returned for sequences of these lengths."""
-        B, T, _ = output.sequence.shape
-        ends = checked_lengths(lengths, B, T)
+        if self.name == "last":
+            return output.last
+        sequence = output.sequence
+        if sequence is None:
+            raise UsageError(f"the read-out '{self.name}' needs the outputs of all steps: no last_only for the layer")
+        ends = checked_lengths(lengths, *sequence.shape[:2])
         if self.name == "attention":
-            weights = self.weights(output.sequence, ends)
-            return (output.sequence * weights[..., None]).sum(1)
-        parts = ("last", "max", "mean") if self.name == "concat" else (self.name,)
-        read = [output.last if part == "last" else _OVER_STEPS[part](output.sequence, ends) for part in parts]
-        return read[0] if len(read) == 1 else torch.cat(read, 1)
+            return (sequence * self.weights(sequence, ends)[..., None]).sum(1)
+        if self.name == "concat":
+            return torch.cat([output.last, max_over_steps(sequence, ends), mean_over_steps(sequence, ends)], 1)
+        return _OVER_STEPS[self.name](sequence, ends)
 
     def weights(self, sequence: Tensor, lengths: Tensor | None = None) -> Tensor:
         """How much each step of (B, T, width) counts, (B, T): one in sum, zero in padding. For ``attention`` only."""

@@ -12,13 +12,14 @@ from torch.nn import functional as F
 
 from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose
 from rondo.backends.base import Weights
+from rondo.backends.segments import RecomputeSteps
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import UsageError
 from rondo.ir.graph import size_of
 from rondo.layers.dropout import dropped, keep_mask, probability, zoneout_masks
 from rondo.layers.inputs import autocast, check_input
 from rondo.layers.masks import checked_lengths, checked_reset
-from rondo.layers.stack import Extras, unroll_stack
+from rondo.layers.stack import Extras, last_in_pieces, unroll_stack
 from rondo.layers.state import StackState, suffix
 from rondo.layers.stepper import Stepper, Table
 
@@ -30,8 +31,10 @@ _ONE_WAY = "a bidirectional layer needs the whole sequence: it cannot advance st
 class RecurrentOutput(NamedTuple):
     """What a recurrent layer returns, by name."""
 
-    sequence: Tensor
-    """(B, T, output_size): the outputs of the top layer at every step; zero beyond a sequence's length."""
+    sequence: Tensor | None
+    """(B, T, output_size): the outputs of the top layer at every step; zero beyond a sequence's length.
+
+    None where only the last was asked for."""
     last: Tensor
     """(B, output_size): the output after each sequence's last step (in reverse: after its first)."""
     state: StackState
@@ -58,6 +61,9 @@ class Recurrent(nn.Module):
 
     ``learned_state``      the initial state is a parameter for each layer, zeros at first
     ``init``, ``forget_bias``, ``chrono``   see `Cell.initialise`
+    ``recompute_steps``    what the backward pass needs is computed again, in segments of so many steps, from the
+                           states that are kept before each; "auto" makes as many segments as each has steps.
+                           Memory then grows with the root of T, a training step takes about a third more time
     ``backend``            ``"auto"`` or the name of one; `explain` says which runs and why not another
     """
 
@@ -82,6 +88,7 @@ class Recurrent(nn.Module):
         init: str | None = None,
         forget_bias: float | None = None,
         chrono: int | None = None,
+        recompute_steps: RecomputeSteps | None = None,
         backend: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -105,6 +112,7 @@ class Recurrent(nn.Module):
         self.weight_drop = probability("weight_drop", weight_drop)
         self.locked_dropout = locked_dropout
         self.learned_state = learned_state
+        self.recompute_steps = _recompute_steps(recompute_steps)
         self.backend = backend
         self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
         if not self._stored:
@@ -158,12 +166,16 @@ class Recurrent(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | Sequence[Sequence[bool]] | None = None,
+        last_only: bool = False,
     ) -> RecurrentOutput:
         """Run over x (B, T, input_size).
 
-        ``state``    where to begin, for instance what the call before returned; default `initial_state`
-        ``lengths``  (B,): sequences end there, in any order, 0 allowed; what x holds beyond is not read
-        ``reset``    (B, T) bool: at these steps a sequence starts anew, from this layer's initial state
+        ``state``      where to begin, for instance what the call before returned; default `initial_state`
+        ``lengths``    (B,): sequences end there, in any order, 0 allowed; what x holds beyond is not read
+        ``reset``      (B, T) bool: at these steps a sequence starts anew, from this layer's initial state
+        ``last_only``  the outputs of single steps are not wanted: ``sequence`` is None. In evaluation, where no
+                       gradient is asked for, memory then does not grow with T, whatever the number of layers.
+                       Layers below a bidirectional one keep theirs: it begins at both ends
         """
         check_input(x, self._parameter(self._stored[0].name, 0, 0))
         if x.dim() != 3 or x.shape[2] != self.input_size:
@@ -175,21 +187,32 @@ class Recurrent(nn.Module):
         backend = BACKENDS[self._runs_on(self.backend, self.training, *given, torch.is_grad_enabled())]
         x = dropped(x, self.input_dropout if self.training else 0.0, locked=self.locked_dropout)
         special = resets is not None or self.zoneout or (self.recurrent_dropout and self.training)
-        sequence, after = unroll_stack(
+        run = partial(
+            unroll_stack,
             backend,
             self.cell,
             [[self._weights(layer, d) for d in range(self.directions)] for layer in range(self.layers)],
-            x,
-            self._states(state, B),
-            lengths=checked,
-            reset=resets,
             extras=(lambda *place: self._extras(*place, reset=resets is not None)) if special else None,
             layer_dropout=self.layer_dropout if self.training else 0.0,
             locked=self.locked_dropout,
+            outputs=not last_only,
+            recompute_steps=self.recompute_steps,
         )
+        states = self._states(state, B)
+        if last_only and self._forgets(x, states):
+            sequence, after = None, last_in_pieces(run, x, states, lengths=checked, reset=resets)
+        else:
+            sequence, after = run(x, states, lengths=checked, reset=resets)
         top = [ended.h for ended in after[-1]]
         last = top[0] if len(top) == 1 else torch.cat(top, 1)
-        return RecurrentOutput(sequence, last, StackState.of_layers(after))
+        return RecurrentOutput(None if last_only else sequence, last, StackState.of_layers(after))
+
+    def _forgets(self, x: Tensor, states: list[list[State]]) -> bool:
+        """Whether steps may be forgotten once they are run: nothing is drawn for all of them, and nothing derived."""
+        if self.training or self.bidirectional or torch.compiler.is_compiling():
+            return False
+        given = (part for of_layer in states for state in of_layer for part in state.parts().values())
+        return not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, *self.parameters(), *given)))
 
     def step(self, x: Tensor, state: StackState | None = None) -> tuple[Tensor, StackState]:
         """One step for x (B, input_size): the output and the state. Stepping equals running the whole."""
@@ -201,7 +224,7 @@ class Recurrent(nn.Module):
         check_input(x, self._parameter(self._stored[0].name, 0, 0))
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise UsageError(f"x has shape {tuple(x.shape)}; step() expects (batch, {self.input_size})")
-        output = self.forward(x[:, None], state)
+        output = self.forward(x[:, None], state, last_only=True)
         return output.last, output.state
 
     def stepper(
@@ -255,7 +278,7 @@ class Recurrent(nn.Module):
         """The options that differ from their defaults."""
         shown = [f"'{self.cell.name}'", str(self.input_size), str(self.hidden_size), f"layers={self.layers}"]
         for name in ("bidirectional", "input_dropout", "layer_dropout", "locked_dropout", "recurrent_dropout",
-                     "zoneout", "weight_drop", "learned_state", "projection_size"):  # fmt: skip
+                     "zoneout", "weight_drop", "learned_state", "projection_size", "recompute_steps"):  # fmt: skip
             if getattr(self, name):
                 shown.append(f"{name}={getattr(self, name)}")
         return ", ".join(shown if self.bias else [*shown, "bias=False"])
@@ -328,7 +351,8 @@ class Recurrent(nn.Module):
     def _choose(self, *, lengths: bool, reset: bool, training: bool | None = None, gradients: bool = False) -> Choice:
         like = self._parameter(self._stored[0].name, 0, 0)
         masked = self.recurrent_dropout > 0 and (self.training if training is None else training)
-        key = (self.backend, lengths, reset, masked, gradients, like.dtype, like.device)
+        recompute = self.recompute_steps is not None
+        key = (self.backend, lengths, reset, masked, recompute, gradients, like.dtype, like.device)
         if key not in self._choices:
             request = Request(
                 cell=self.cell,
@@ -341,6 +365,7 @@ class Recurrent(nn.Module):
                 recurrent_dropout=masked,
                 zoneout=self.zoneout > 0,
                 gradients=gradients,
+                recompute=recompute,
             )
             self._choices[key] = choose(request, self.backend)
         return self._choices[key]
@@ -350,6 +375,14 @@ def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UsageError(f"{name} is a whole number of at least 1, not {value!r}")
     return value
+
+
+def _recompute_steps(steps: RecomputeSteps | None) -> RecomputeSteps | None:
+    if steps is None or steps == "auto":
+        return steps
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise UsageError(f"recompute_steps is a whole number of at least 1, or 'auto', not {steps!r}")
+    return steps
 
 
 def _projection(cell: Cell, size: int | None) -> int | None:

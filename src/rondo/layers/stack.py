@@ -11,8 +11,14 @@ from torch import Tensor
 
 from rondo.backends import Backend, StackBackend
 from rondo.backends.base import Weights
+from rondo.backends.segments import RecomputeSteps, segments
 from rondo.cells import Cell, State
 from rondo.layers.dropout import dropped
+
+PIECE = 1 << 18
+"""Elements of a layer's input or output that make a piece of time."""
+FEWEST_STEPS = 64
+"""Of a piece: for each, weights are laid out anew."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,16 @@ def unroll_stack(
     extras: Callable[[int, int, Tensor], Extras] | None = None,
     layer_dropout: float = 0.0,
     locked: bool = False,
+    outputs: bool = True,
+    recompute_steps: RecomputeSteps | None = None,
 ) -> tuple[Tensor, list[list[State]]]:
     """Run all layers; weights and states are given by layer and direction.
 
     In one call where the backend can and nothing happens between the layers but plain dropout, else layer
-    by layer. ``extras(layer, direction, input of the layer)`` is asked for each.
+    by layer. ``extras(layer, direction, input of the layer)`` is asked for each. ``outputs`` (of the top layer)
+    and ``recompute_steps`` are as in `Backend.unroll`.
     """
-    plain = reset is None and extras is None and not (locked and layer_dropout)
+    plain = reset is None and extras is None and not (locked and layer_dropout) and recompute_steps is None
     if plain and hasattr(backend, "unroll_stack"):  # isinstance, for a protocol, costs as much as a small layer
         whole = cast("StackBackend", backend)
         return whole.unroll_stack(cell, weights, x, states, lengths=lengths, layer_dropout=layer_dropout)
@@ -50,7 +59,7 @@ def unroll_stack(
     for layer, of_layer in enumerate(weights):
         if layer and layer_dropout:
             x = dropped(x, layer_dropout, locked=locked)
-        outputs, ended = [], []
+        found, ended = [], []
         for direction, stored in enumerate(of_layer):
             extra = extras(layer, direction, x) if extras else Extras()
             sequence, state = backend.unroll(
@@ -64,12 +73,34 @@ def unroll_stack(
                 masks=extra.masks,
                 zoneout=extra.zoneout,
                 reverse=direction == 1,
+                outputs=outputs or layer < len(weights) - 1,
+                recompute_steps=recompute_steps,
             )
-            outputs.append(sequence)
+            found.append(sequence)
             ended.append(state)
-        x = outputs[0] if len(outputs) == 1 else _side_by_side(outputs)
+        x = found[0] if len(found) == 1 else _side_by_side(found)
         after.append(ended)
     return x, after
+
+
+def last_in_pieces(
+    run: Callable[..., tuple[Tensor, list[list[State]]]],
+    x: Tensor,
+    states: list[list[State]],
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+) -> list[list[State]]:
+    """The states at the end, from runs forwards over one piece of time after the other: memory does not grow.
+
+    ``run(x, states, lengths=, reset=)`` runs all layers over a piece and draws nothing at random.
+    """
+    B, T, I = x.shape
+    widest = max(I, *(part.shape[1] for of_layer in states for state in of_layer for part in state.parts().values()))
+    steps = max(FEWEST_STEPS, PIECE // (max(B, 1) * widest))
+    for piece in segments(T, steps, lengths, reset):
+        _, states = run(x[:, piece.begin : piece.end], states, lengths=piece.lengths, reset=piece.reset)
+    return states
 
 
 def _side_by_side(outputs: list[Tensor]) -> Tensor:

@@ -79,7 +79,7 @@ class SequenceClassifier(nn.Module):
 
     def read(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
         """The same from what the input makes of a sequence: that is where gradients say what counted."""
-        read = self.readout(self.recurrent(vectors, lengths=lengths), lengths)
+        read = self.readout(self.recurrent(vectors, lengths=lengths, last_only=self.readout.name == "last"), lengths)
         if self.training:
             read = dropped(read[:, None], self.output_dropout, locked=False)[:, 0]
         return self.head(read)

@@ -41,6 +41,10 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     "zoneout-training": ("zoneout", "lengths"),
     "zoneout-evaluation": ("zoneout_expected", "reset"),
     "everything": ("lengths", "reset", "initial", "masks", "zoneout", "reverse"),
+    "recompute": ("recompute",),
+    "recompute-reverse": ("recompute", "reverse", "no_bias"),
+    "recompute-cut": ("recompute", "lengths", "reset", "initial"),
+    "recompute-cut-reverse": ("recompute", "lengths", "reset", "initial", "zoneout", "reverse"),
 }
 """What is asked of a backend together; see `Backend.unroll`."""
 
@@ -90,8 +94,9 @@ class Case:
         return backend.unroll(self.cell, self.weights, self.x, self.state, **self.options)
 
     def expected(self) -> tuple[Tensor, State]:
-        """The oracle's result."""
-        return oracle(self.cell, self.sizes, self.weights, self.x, self.state, **self.options)
+        """The oracle's result, which is the same however it is computed."""
+        options = {name: value for name, value in self.options.items() if name != "recompute_steps"}
+        return oracle(self.cell, self.sizes, self.weights, self.x, self.state, **options)
 
 
 def make_case(
@@ -135,6 +140,8 @@ def make_case(
         }
     if "zoneout_expected" in asked:
         case.options["zoneout"] = dict.fromkeys(cell.state_parts, 0.3)
+    if "recompute" in asked:
+        case.options["recompute_steps"] = 3
     case.options["reverse"] = "reverse" in asked
     return case
 
@@ -232,6 +239,7 @@ class BackendConformance:
             reset="reset" in asked,
             recurrent_dropout="masks" in asked,
             zoneout="zoneout" in asked or "zoneout_expected" in asked,
+            recompute="recompute" in asked,
         )
         return self.runs.refuses(request) is None
 
@@ -356,6 +364,29 @@ class BackendConformance:
         for name, one, other in zip(case.weights, alone, whole, strict=True):
             if one is not None and other is not None:
                 assert_close(one, other, dtype, what=f"gradient of {name}", gradients=True)
+
+    def test_the_last_output_alone(self, cell: Cell, dtype: torch.dtype) -> None:
+        """Without the outputs of single steps: the same state, and its gradients."""
+        for asked in (("lengths", "reset"), ("reverse",)):
+            if not self.takes(cell, asked):
+                continue
+            case = make_case(cell, asked=asked, seed=12).cast(dtype)
+            results = []
+            for outputs in (True, False):
+                sequence, state = self.runs.unroll(
+                    cell, case.weights, case.x, case.state, **case.options, outputs=outputs
+                )
+                results.append((state.parts(), gradients(case, state.h.new_zeros(0), state)))
+                _require(sequence.shape == (5, 7 if outputs else 0, state.h.shape[1]), "outputs that were not wanted")
+            (expected, expected_gradients), (found, found_gradients) = results
+            for part, value in expected.items():
+                assert_close(found[part], value, dtype, what=part)
+            for name, gradient in expected_gradients.items():
+                assert_close(found_gradients[name], gradient, dtype, what=f"gradient of {name}", gradients=True)
+            with torch.no_grad():
+                _, state = self.runs.unroll(cell, case.weights, case.x, case.state, **case.options, outputs=False)
+            for part, value in expected.items():
+                assert_close(state.parts()[part], value, dtype, what=part)
 
     def test_strides_do_not_matter(self, cell: Cell, dtype: torch.dtype) -> None:
         """Inputs and states that are views of larger tensors."""

@@ -174,7 +174,7 @@ def test_the_operator_is_sound() -> None:
         arguments = (
             half.cell.key(), half.x.detach(), [w.detach() for w in half.weights.values()],
             [half.state.h.detach(), half.state.c.detach()], [], [], half.options["lengths"], None, [-1.0, -1.0],
-            False, False, False,
+            False, False, 0, False, True,
         )  # fmt: skip
         torch.library.opcheck(torch.ops.rondo.unroll, arguments, test_utils=("test_schema", "test_faketensor"))
 

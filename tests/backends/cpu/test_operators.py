@@ -36,7 +36,7 @@ def through_the_operator(case: Case, monkeypatch: pytest.MonkeyPatch) -> tuple[T
     return case.run(BACKENDS["cpu"])
 
 
-def arguments(case: Case, *, training: bool = True) -> tuple[Any, ...]:
+def arguments(case: Case, *, training: bool = True, outputs: bool = True, recompute: int = 0) -> tuple[Any, ...]:
     """What the operator is called with for a case without masks."""
     cell, options = case.cell, case.options
     parts = ("h", *(part for part in cell.state_parts if part != "h"))
@@ -46,7 +46,7 @@ def arguments(case: Case, *, training: bool = True) -> tuple[Any, ...]:
     weights = list(case.weights.values())
     return (
         cell.key(), case.x, weights, given, fresh, [], lengths, reset, [-1.0] * len(parts), False,
-        options["reverse"], training,
+        options["reverse"], recompute, training, outputs,
     )  # fmt: skip
 
 
@@ -66,15 +66,34 @@ def test_opcheck(name: str, asked: tuple[str, ...]) -> None:
     torch.library.opcheck(torch.ops.rondo.unroll.default, arguments(case))
     with torch.no_grad():
         quiet = make_case(get_cell(name), SMALL, asked)
-        torch.library.opcheck(torch.ops.rondo.unroll.default, arguments(quiet, training=False))
+        for outputs in (True, False):
+            torch.library.opcheck(torch.ops.rondo.unroll.default, arguments(quiet, training=False, outputs=outputs))
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("asked", [(), ("lengths", "reset", "initial", "reverse")], ids=["plain", "cut"])
+@pytest.mark.parametrize("recompute", [0, -1, 3], ids=["never", "auto", "three"])
+@pytest.mark.parametrize("outputs", [True, False], ids=["outputs", "last"])
+def test_opcheck_of_what_is_computed_again(outputs: bool, recompute: int, asked: tuple[str, ...]) -> None:
+    case = make_case(get_cell("lstm"), SMALL, asked).cast(torch.float64)
+    torch.library.opcheck(torch.ops.rondo.unroll.default, arguments(case, outputs=outputs, recompute=recompute))
+    if not recompute:
+        return
+    *run, training, _ = arguments(case, recompute=recompute)
+    quiet = [[one.detach() for one in arg] if isinstance(arg, list) and arg and torch.is_tensor(arg[0]) else arg
+             for arg in (run[0], run[1].detach(), *run[2:])]  # fmt: skip
+    sequence, h, _, rest = torch.ops.rondo.unroll(*quiet, training, outputs)
+    grads = [torch.randn_like(sequence), torch.randn_like(h)] if outputs else [torch.randn_like(h)]
+    has = [outputs, True, False]
+    torch.library.opcheck(torch.ops.rondo.unroll_backward.default, (*quiet, grads, has, True, None, rest))
 
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("asked", [(), ("lengths", "reset", "initial", "reverse")])
 def test_opcheck_of_the_derivative(asked: tuple[str, ...]) -> None:
     case = make_case(get_cell("gru"), SMALL, asked).cast(torch.float64)
-    *run, training = arguments(case)
-    sequence, h, rest = torch.ops.rondo.unroll(*run, training)
+    *run, training, outputs = arguments(case)
+    sequence, h, rest = torch.ops.rondo.unroll(*run, training, outputs)
     grads = [torch.randn_like(sequence), torch.randn_like(h)]
     operator = torch.ops.rondo.unroll_backward.default
     quiet = [[one.detach() for one in arg] if isinstance(arg, list) and arg and torch.is_tensor(arg[0]) else arg

@@ -10,11 +10,13 @@ from torch import Tensor
 from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
 from rondo.backends.cpu.native import why_not
+from rondo.backends.cpu.recompute import recompute_number
 from rondo.backends.cpu.reduced import ONLY_FORWARD, why_not_bfloat16
 from rondo.backends.cpu.scan import scan
 from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
 from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import Inputs
+from rondo.backends.segments import RecomputeSteps
 from rondo.cells import Cell, State
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
@@ -50,6 +52,8 @@ class CpuBackend:
         masks: Mapping[str, Tensor] | None = None,
         zoneout: Mapping[str, Tensor | float] | None = None,
         reverse: bool = False,
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
         stored = [weights[p.name] for p in cell.parameters if p.name in weights]
@@ -65,14 +69,19 @@ class CpuBackend:
             rates[number] = MASKED if isinstance(rate, Tensor) else float(rate)
         inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
         training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
+        recompute = recompute_number(recompute_steps)
         if eager.takes(inputs):
             reduced = dtype == torch.bfloat16
             spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates), reduced)
-            sequence, *ended = eager.unroll(spec, inputs, reverse=reverse, training=training)
+            sequence, *ended = eager.unroll(
+                spec, inputs, reverse=reverse, training=training, outputs=outputs, recompute=recompute
+            )
         else:
-            sequence, *ended, _ = torch.ops.rondo.unroll(cell.key(), *inputs, rates, bool(masks), reverse, training)
+            sequence, *ended, _ = torch.ops.rondo.unroll(
+                cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
+            )
         by_name = dict(zip(parts, ended, strict=True))
-        return sequence, State(**{part: by_name[part] for part in cell.state_parts})
+        return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
 
     def scan(self, cell: Cell, vectors: Mapping[str, Tensor], given: Tensor, state: State) -> tuple[Tensor, State]:
         """See `rondo.backends.cpu.scan.scan`: a cell's recurrence alone, its pre-activations given."""

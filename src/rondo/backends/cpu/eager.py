@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
 
+from rondo.backends.cpu.recompute import NEVER, backward_in_segments, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
@@ -30,13 +31,16 @@ def takes(inputs: Inputs) -> bool:
     return type(inputs.x) in _PLAIN and all(type(weight) in _PLAIN for weight in inputs.weights)
 
 
-def unroll(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> Sequence[Tensor]:
+def unroll(
+    spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True, recompute: int = NEVER
+) -> Sequence[Tensor]:
     """The outputs and the parts of the state at the end."""
     if spec.reduced or (not training and not torch._C._are_functorch_transforms_active()):
         forward = run_reduced if spec.reduced else run_forward
-        return forward(spec, inputs, reverse=reverse, training=training)[:-1]
+        return forward(spec, inputs, reverse=reverse, training=training, outputs=outputs)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
-    run = _Run(spec, reverse, (1, len(weights), len(given), len(fresh), len(masks)))
+    recompute = recompute if in_segments(spec, inputs, recompute=recompute, outputs=outputs) else NEVER
+    run = _Run(spec, reverse, outputs, recompute, (1, len(weights), len(given), len(fresh), len(masks)))
     made: Sequence[Tensor] = _applied(_Unroll, run, lengths, reset, x, *weights, *given, *fresh, *masks)
     return made[:-1]
 
@@ -54,6 +58,8 @@ class _Run(NamedTuple):
 
     spec: Spec
     reverse: bool
+    outputs: bool
+    recompute: int
     counts: tuple[int, ...]
 
     def inputs(self, lengths: Tensor | None, reset: Tensor | None, tensors: Sequence[Tensor]) -> Inputs:
@@ -61,19 +67,37 @@ class _Run(NamedTuple):
         x, weights, given, fresh, masks = (list(islice(one_by_one, count)) for count in self.counts)
         return Inputs(x[0], weights, given, fresh, masks, lengths, reset)
 
+    def forward(self, inputs: Inputs) -> list[Tensor]:
+        if self.recompute:
+            return forward_in_segments(
+                self.spec, inputs, reverse=self.reverse, recompute=self.recompute, outputs=self.outputs
+            )
+        return run_forward(self.spec, inputs, reverse=self.reverse, training=True, outputs=self.outputs)
+
+    def backward(
+        self, inputs: Inputs, grads: Sequence[Tensor | None], needs_x: bool, sequence: Tensor | None, rest: Tensor
+    ) -> list[Tensor]:
+        if sequence is None:
+            return backward_in_segments(
+                self.spec, inputs, grads, reverse=self.reverse, recompute=self.recompute, needs_x=needs_x, rest=rest
+            )
+        return run_backward(
+            self.spec, inputs, grads, reverse=self.reverse, needs_x=needs_x, sequence=sequence, rest=rest
+        )
+
 
 class _Unroll(torch.autograd.Function):
     """Outputs, parts of the state at the end, and residuals."""
 
     @staticmethod
     def forward(run: _Run, lengths: Tensor | None, reset: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(run_forward(run.spec, run.inputs(lengths, reset, tensors), reverse=run.reverse, training=True))
+        return tuple(run.forward(run.inputs(lengths, reset, tensors)))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.run = inputs[0]
         ctx.mark_non_differentiable(output[-1])
-        ctx.save_for_backward(*inputs[1:], output[0], output[-1])
+        ctx.save_for_backward(*inputs[1:], None if inputs[0].recompute else output[0], output[-1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -84,10 +108,7 @@ class _Unroll(torch.autograd.Function):
         if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
             found = _Derivative.apply(run, needs_x, lengths, reset, sequence, rest, *tensors, *arrived)
         else:
-            found = run_backward(
-                run.spec, run.inputs(lengths, reset, tensors), arrived,
-                reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest,
-            )  # fmt: skip
+            found = run.backward(run.inputs(lengths, reset, tensors), arrived, needs_x, sequence, rest)
         return None, None, None, found[0] if needs_x else None, *found[1:], *([None] * run.counts[-1])
 
     @staticmethod
@@ -104,16 +125,13 @@ class _Derivative(torch.autograd.Function):
         needs_x: bool,
         lengths: Tensor | None,
         reset: Tensor | None,
-        sequence: Tensor,
+        sequence: Tensor | None,
         rest: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         many = sum(run.counts)
         inputs = run.inputs(lengths, reset, tensors[:many])
-        found = run_backward(
-            run.spec, inputs, tensors[many:], reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest
-        )
-        return tuple(found)
+        return tuple(run.backward(inputs, tensors[many:], needs_x, sequence, rest))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

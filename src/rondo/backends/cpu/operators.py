@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rondo.backends.cpu.recompute import backward_in_segments, entries, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec, padded, room_for, spec_for
@@ -21,12 +22,13 @@ from rondo.cells import Cell
 
 _RUN = (
     "str cell, Tensor x, Tensor[] weights, Tensor[] given, Tensor[] fresh, Tensor[] masks, "
-    "Tensor? lengths, Tensor? reset, float[] zoneout, bool dropout, bool reverse"
+    "Tensor? lengths, Tensor? reset, float[] zoneout, bool dropout, bool reverse, int recompute"
 )
 _LIBRARY = torch.library.Library("rondo", "DEF")
-_LIBRARY.define(f"unroll({_RUN}, bool training) -> Tensor[]", tags=(torch.Tag.pt2_compliant_tag,))
+_LIBRARY.define(f"unroll({_RUN}, bool training, bool outputs) -> Tensor[]", tags=(torch.Tag.pt2_compliant_tag,))
 _LIBRARY.define(
-    f"unroll_backward({_RUN}, Tensor[] grads, bool[] has_grad, bool needs_x, Tensor sequence, Tensor rest) -> Tensor[]",
+    f"unroll_backward({_RUN}, Tensor[] grads, bool[] has_grad, bool needs_x, Tensor? sequence, Tensor rest)"
+    " -> Tensor[]",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -51,6 +53,7 @@ class _Asked(NamedTuple):
     zoneout: Sequence[float]
     dropout: bool
     reverse: bool
+    recompute: int
 
     @property
     def inputs(self) -> Inputs:
@@ -60,21 +63,31 @@ class _Asked(NamedTuple):
     def spec(self) -> Spec:
         return _spec(self.cell, self.weights, self.zoneout, self.dropout)
 
+    def in_segments(self, training: bool, outputs: bool) -> bool:
+        return training and in_segments(self.spec, self.inputs, recompute=self.recompute, outputs=outputs)
+
+
+_MANY = len(_Asked._fields)
+
 
 def _forward(*arguments: Any) -> list[Tensor]:
-    *asked, training = arguments
+    *asked, training, outputs = arguments
     run = _Asked(*asked)
+    how: dict[str, Any] = {"reverse": run.reverse, "outputs": outputs}
+    if run.in_segments(training, outputs):
+        return forward_in_segments(run.spec, run.inputs, recompute=run.recompute, **how)
     forward = run_reduced if run.spec.reduced else run_forward
-    return forward(run.spec, run.inputs, reverse=run.reverse, training=training)
+    return forward(run.spec, run.inputs, training=training, **how)
 
 
 def _backward(*arguments: Any) -> list[Tensor]:
     *asked, grads, has_grad, needs_x, sequence, rest = arguments
     run = _Asked(*asked)
     arrived = _spread(grads, has_grad)
-    return run_backward(
-        run.spec, run.inputs, arrived, reverse=run.reverse, needs_x=needs_x, sequence=sequence, rest=rest
-    )
+    how: dict[str, Any] = {"reverse": run.reverse, "needs_x": needs_x, "rest": rest}
+    if sequence is None:
+        return backward_in_segments(run.spec, run.inputs, arrived, recompute=run.recompute, **how)
+    return run_backward(run.spec, run.inputs, arrived, sequence=sequence, **how)
 
 
 def _spread(grads: Sequence[Tensor], has_grad: Sequence[bool]) -> list[Tensor | None]:
@@ -83,7 +96,7 @@ def _spread(grads: Sequence[Tensor], has_grad: Sequence[bool]) -> list[Tensor | 
 
 
 def _forward_meta(*arguments: Any) -> list[Tensor]:
-    *asked, training = arguments
+    *asked, training, outputs = arguments
     run = _Asked(*asked)
     x, given, lengths, reset = run.x, run.given, run.lengths, run.reset
     B, T, _ = x.shape
@@ -91,14 +104,19 @@ def _forward_meta(*arguments: Any) -> list[Tensor]:
     restarts = lengths is not None or reset is not None
     H = given[0].shape[1]
     N = padded(H)
-    if run.spec.reduced:
+    again = run.in_segments(training, outputs)
+    if not outputs and (restarts or again or not training):
+        sequence = x.new_empty(B, 0, H)
+    elif run.spec.reduced:
         sequence = x.new_empty(T, B, H).transpose(0, 1)
     elif restarts:
         sequence = x.new_empty(B, T, H)
     else:
         sequence = x.new_empty((T + 1) * B * N).as_strided((B, T, H), (N, B * N, 1), 0 if run.reverse else B * N)
     room = 0
-    if training:
+    if again:
+        room = entries(T, run.recompute) * B * sum(part.shape[1] for part in given)
+    elif training:
         room = room_for(run.spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
     rest = x.new_empty(room * x.element_size(), dtype=torch.uint8)
     return [sequence, *(x.new_empty(B, part.shape[1]) for part in given), rest]
@@ -117,13 +135,13 @@ class _Saved:
 
     @staticmethod
     def put(ctx: Any, inputs: Sequence[Any], outputs: Sequence[Tensor]) -> None:
-        run = _Asked(*inputs[:11])
+        run = _Asked(*inputs[:_MANY])
         lists = (run.weights, run.given, run.fresh, run.masks)
         options = [one for one in (run.lengths, run.reset) if one is not None]
         ctx.save_for_backward(run.x, *chain(*lists), *options, *outputs)
         ctx.counts = (1, *map(len, lists))
         ctx.has = (run.lengths is not None, run.reset is not None)
-        ctx.words = (run.cell, run.zoneout, run.dropout, run.reverse)
+        ctx.words = (run.cell, run.zoneout, run.dropout, run.reverse, run.recompute)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -135,23 +153,24 @@ class _Saved:
 
 
 def _forward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    _Saved.put(ctx, inputs, [output[0], output[-1]])
-    ctx.training = inputs[11]
+    again = _Asked(*inputs[:_MANY]).in_segments(*inputs[_MANY:])
+    _Saved.put(ctx, inputs, [output[-1]] if again else [output[0], output[-1]])
+    ctx.training = inputs[_MANY]
 
 
 def _forward_derivative(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     if not ctx.training:
         raise RuntimeError("rondo::unroll ran without training=True, so nothing was kept for its derivative")
-    inputs, (sequence, rest) = _Saved.get(ctx)
-    cell, zoneout, dropout, reverse = ctx.words
+    inputs, (*outputs, rest) = _Saved.get(ctx)
+    cell, *words = ctx.words
     kind = inputs.x.dtype
     arrived = [None if grad is None else grad.to(kind) for grad in grads[:-1]]
     found = torch.ops.rondo.unroll_backward(
-        cell, *inputs, zoneout, dropout, reverse,
+        cell, *inputs, *words,
         [grad for grad in arrived if grad is not None], [grad is not None for grad in arrived],
-        ctx.needs_input_grad[1], sequence, rest,
+        ctx.needs_input_grad[1], outputs[0] if outputs else None, rest,
     )  # fmt: skip
-    return _by_argument(ctx, inputs, found, apart=ctx.needs_input_grad[1], more=1)
+    return _by_argument(ctx, inputs, found, apart=ctx.needs_input_grad[1], more=2)
 
 
 def _by_argument(
@@ -161,19 +180,19 @@ def _by_argument(
     rest = iter(found[1:])
     _, *counts, masks = ctx.counts
     weights, given, fresh = (list(islice(rest, count)) for count in counts)
-    nothing = [None] * (5 + more)  # lengths, reset, zoneout, dropout, reverse, and what follows
+    nothing = [None] * (6 + more)  # lengths, reset, zoneout, dropout, reverse, recompute, and what follows
     return (None, found[0] if apart else None, weights, given, fresh, [None] * masks, *nothing)
 
 
 def _backward_setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
-    grads, has_grad, needs_x = inputs[11:14]
+    grads, has_grad, needs_x = inputs[_MANY : _MANY + 3]
     _Saved.put(ctx, inputs, grads)
     ctx.has_grad, ctx.needs_x = has_grad, needs_x
 
 
 def _backward_derivative(ctx: Any, seconds: Sequence[Tensor | None]) -> tuple[Any, ...]:
     inputs, grads = _Saved.get(ctx)
-    cell, zoneout, dropout, reverse = ctx.words
+    cell, zoneout, dropout, reverse, _ = ctx.words
     spec = _spec(cell, inputs.weights, zoneout, dropout)
     arrived = _spread(grads, ctx.has_grad)
     leaves, arriving = second_derivative(spec, inputs, arrived, seconds, reverse=reverse, needs_x=ctx.needs_x)

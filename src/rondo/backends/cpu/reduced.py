@@ -28,16 +28,16 @@ def why_not_bfloat16() -> str | None:
     return None
 
 
-def run_reduced(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> list[Tensor]:
+def run_reduced(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True) -> list[Tensor]:
     """As `run_forward`, for tensors in bfloat16."""
     if training:
         raise UsageError(f"the engine was asked for gradients; {ONLY_FORWARD}")
     x, weights, given, fresh, masks, lengths, reset = inputs
     wide = Inputs(x.float(), _wide(weights), _wide(given), _wide(fresh), masks, lengths, reset)
-    sequence, *final, rest = run_forward(spec, wide, reverse=reverse, training=False)
+    sequence, *final, rest = run_forward(spec, wide, reverse=reverse, training=False, outputs=outputs)
     B, T, H = sequence.shape
-    outputs = x.new_empty(T, B, H).transpose(0, 1).copy_(sequence)
-    return [outputs, *(part.to(torch.bfloat16) for part in final), rest]
+    narrow = x.new_empty(T, B, H).transpose(0, 1).copy_(sequence)
+    return [narrow, *(part.to(torch.bfloat16) for part in final), rest]
 
 
 def _wide(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -190,7 +190,7 @@ class _Scan(torch.autograd.Function):
         rest = empty_bytes(room * given.element_size(), given)
         final = [torch.empty_like(part) for part in begin]
         place.native.scan(
-            place.parameters(vectors), layout_for(B, T, False, None, None), place.arrays(given),
+            place.parameters(vectors), layout_for(B, T, False, None, None).native, place.arrays(given),
             [part.data_ptr() for part in begin], spec.read_back, [part.data_ptr() for part in final],
             states.data_ptr(), rest.data_ptr(),
         )  # fmt: skip
@@ -216,7 +216,7 @@ class _Scan(torch.autograd.Function):
         of_vectors = dict(zip((p.name for p in spec.vectors), dvectors, strict=True))
         dfinal = [None if end is None else end.contiguous() for end in ends[: len(begin)]]
         place.native.scan_backward(
-            place.parameters(tight), layout_for(B, T, False, None, None),
+            place.parameters(tight), layout_for(B, T, False, None, None).native,
             place.arrays(given), spec.read_back, _first_state(sequence),
             rest.data_ptr(), array(dy), [0 if end is None else end.data_ptr() for end in dfinal],
             place.arrays(dgiven), [part.data_ptr() for part in dbegin],

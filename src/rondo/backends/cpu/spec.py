@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -64,6 +64,12 @@ class Spec:
             dx=dx,
             restarts=restarts,
         )
+
+    @cached_property
+    def keeps_more(self) -> bool:
+        """Whether a run for training keeps more than the states h, which are its outputs, where nothing restarts."""
+        plans = self.plans(training=True, restarts=False)
+        return any(plans.forward.kept.values()) or len(self.parts) > 1
 
     @cached_property
     def _widths(self) -> tuple[tuple[int, int, int], ...]:
@@ -159,6 +165,13 @@ def room_for(spec: Spec, sizes: tuple[int, ...], restarts: bool) -> Room:
     widths = [padded(units[width]) for width in plans.forward.parts.values()]
     apart = range(0 if restarts else 1, len(widths))  # the states of h are the outputs, if nothing restarts
     return Room(each, sum(widths[i] for i in apart if kept[i]), sum(widths[i] for i in apart if not kept[i]))
+
+
+def floats_kept(cell: Cell, sizes: Mapping[str, int]) -> int:
+    """Of each step of a sequence in training: residuals and states, where rows are filled up to panels."""
+    spec = spec_for(cell.key(), True, False, (ABSENT,) * len(cell.state_parts))
+    room = room_for(spec, tuple(sizes.get(width, 1 if width == "one" else 0) for width in WIDTHS), False)
+    return int(room.each + room.states + padded(sizes[cell.state_widths["h"]]))
 
 
 def padded(units: Any) -> Any:

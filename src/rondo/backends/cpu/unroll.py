@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rondo.backends.cpu.native import engine_module, forced
-from rondo.backends.cpu.spec import Spec, backward_step, forward_step, padded, room_for
+from rondo.backends.cpu.spec import Spec, Step, backward_step, forward_step, padded, room_for
 from rondo.errors import UsageError
 
 NOWHERE = (0, 0, 0)
@@ -30,8 +30,11 @@ class Inputs(NamedTuple):
     reset: Tensor | None
 
 
-def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) -> list[Tensor]:
-    """The outputs (B, T, H), the parts of the state at the end, and bytes of residuals (none if not training)."""
+def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True) -> list[Tensor]:
+    """The outputs (B, T, H), the parts of the state at the end, and bytes of residuals (none if not training).
+
+    ``outputs``  False: those of single steps are not wanted; unless they are residuals, too, there are none (B, 0, H)
+    """
     x, weights, given, fresh, masks, lengths, reset = inputs
     x = dense(x)
     B, T, _ = x.shape
@@ -44,32 +47,24 @@ def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool) ->
     anew = [part.contiguous() for part in fresh]
     covers = [dense(mask.to(x.dtype)) for mask in masks]
     final = [x.new_empty(B, units) for units in step.widths]
-    H = step.widths[0]
-    N = padded(H)
-    if restarts:
-        outputs, sequence = 0, empty(B * T * H, x).view(B, T, H).zero_()
-        place = array(sequence)
-    else:
-        states = empty((T + 1) * B * N, x)
-        outputs, place = states.data_ptr(), NOWHERE
-        # Not a view of its own for autograd: who changes it in place changes what is saved, and is told so.
-        place_of_h = 0 if reverse else B * N
-        sequence = x.new_empty(0).set_(states.untyped_storage(), place_of_h, (B, T, H), (N, B * N, 1))
+    wanted = outputs or (training and not restarts)
+    sequence = outputs_for(x, step.widths[0], restarts=restarts, reverse=reverse) if wanted else no_outputs(x, step)
+    all_steps = step.all_steps if training or wanted else [False] * len(final)
     rest = x.new_empty(0, dtype=torch.uint8)
     if training:
         room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
         rest = empty_bytes(room * x.element_size(), x)
     step.native.forward(
-        [0 if i < 0 else tight[i].data_ptr() for i in step.parameters],
-        layout,
+        addresses(step, tight),
+        layout.native,
         array(x),
         [array(covers[i]) for i in step.masks],
         [part.data_ptr() for part in begin],
         [part.data_ptr() for part in anew] or [0] * len(begin),
-        step.all_steps,
+        all_steps,
         [part.data_ptr() for part in final],
-        place,
-        outputs,
+        array(sequence) if wanted and restarts else NOWHERE,
+        sequence.untyped_storage().data_ptr() if wanted and not restarts else 0,
         rest.data_ptr(),
     )
     return [sequence, *final, rest]
@@ -88,7 +83,7 @@ def run_backward(
     """Gradients of x (empty where not wanted), of the weights, the given state and the fresh one."""
     x, weights, given, fresh, masks, lengths, reset = inputs
     x = dense(x)
-    B, T, I = x.shape
+    B, T, _ = x.shape
     restarts = lengths is not None or reset is not None
     dy = None if grads[0] is None else dense(grads[0])
     sizes = spec.sizes(x, weights, given)
@@ -98,17 +93,11 @@ def run_backward(
     covers = [dense(mask.to(x.dtype)) for mask in masks]
     dfinal = [None if grad is None else grad.contiguous() for grad in grads[1:]]
     states = None if restarts else _states(sequence, given[0], reverse)
-    dx = empty(B * T * I if needs_x else 0, x)
-    if needs_x:
-        dx = dx.view(T, B, I).transpose(0, 1)
-        if restarts:
-            dx.zero_()
-    dweights = [empty(weight.numel(), x).view(weight.shape) for weight in weights]
-    dgiven = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in given]
-    dfresh = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in fresh]
+    dx = gradient_for_x(x, restarts=restarts) if needs_x else x.new_empty(0)
+    dweights, dgiven, dfresh = (room_like(tensors) for tensors in (tight, given, fresh))
     step.native.backward(
-        [0 if i < 0 else tight[i].data_ptr() for i in step.parameters],
-        layout,
+        addresses(step, tight),
+        layout.native,
         array(x),
         [array(covers[i]) for i in step.masks],
         step.all_steps,
@@ -119,9 +108,48 @@ def run_backward(
         array(dx) if needs_x else NOWHERE,
         [part.data_ptr() for part in dgiven],
         [part.data_ptr() for part in dfresh] or [0] * len(dgiven),
-        [0 if i < 0 else dweights[i].data_ptr() for i in step.parameters],
+        addresses(step, dweights),
     )
     return [dx, *dweights, *dgiven, *dfresh]
+
+
+def addresses(step: Step, tensors: Sequence[Tensor]) -> list[int]:
+    """Of weights or their gradients, all without gaps, in the order of the plan's parameters."""
+    return [0 if i < 0 else tensors[i].data_ptr() for i in step.parameters]
+
+
+def outputs_for(x: Tensor, H: int, *, restarts: bool, reverse: bool) -> Tensor:
+    """(B, T, H), not written yet: part of the T + 1 states in one piece of memory, or alone and zero."""
+    B, T, _ = x.shape
+    if restarts:
+        return empty(B * T * H, x).view(B, T, H).zero_()
+    N = padded(H)
+    states = empty((T + 1) * B * N, x)
+    # Not a view of its own for autograd: who changes it in place changes what is saved, and is told so.
+    place_of_h = 0 if reverse else B * N
+    return x.new_empty(0).set_(states.untyped_storage(), place_of_h, (B, T, H), (N, B * N, 1))
+
+
+def no_outputs(x: Tensor, step: Step) -> Tensor:
+    """In place of outputs that nobody wants."""
+    return x.new_empty(x.shape[0], 0, step.widths[0])
+
+
+def gradient_for_x(x: Tensor, *, restarts: bool) -> Tensor:
+    """(B, T, I), not written yet; where not every step of every sequence is run, zero."""
+    B, T, I = x.shape
+    dx = empty(B * T * I, x).view(T, B, I).transpose(0, 1)
+    return dx.zero_() if restarts else dx
+
+
+def room_like(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """For the gradients of ``tensors``, without gaps."""
+    return [
+        torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        if tensor.numel() < POOLED_FROM
+        else empty(tensor.numel(), tensor).view(tensor.shape)
+        for tensor in tensors
+    ]
 
 
 def _states(sequence: Tensor, given: Tensor, reverse: bool) -> Tensor:
@@ -145,18 +173,29 @@ def _states(sequence: Tensor, given: Tensor, reverse: bool) -> Tensor:
     return states
 
 
-def layout_for(B: int, T: int, reverse: bool, lengths: Tensor | None, reset: Tensor | None) -> Any:
-    """Which sequence stands where. The same for all layers of a stack, so the last ones are kept."""
+class Layout(NamedTuple):
+    """Which sequence stands where."""
+
+    native: Any
+    rows: int
+    steps: int
+
+
+def layout_for(
+    B: int, T: int, reverse: bool, lengths: Tensor | None, reset: Tensor | None, *, again: bool = True
+) -> Layout:
+    """Which sequence stands where. ``again``: as for the other layers of a stack, so the last ones are kept."""
     if max(B, T, B * T) >= 1 << 31:
         raise UsageError(f"a batch of {B} sequences of {T} steps is too large; at most 2^31 steps in all")
     marks = None if reset is None else reset.contiguous().numpy().tobytes()
-    return _layout(B, T, reverse, None if lengths is None else tuple(lengths.tolist()), marks)
+    make = _layout if again else _layout.__wrapped__
+    return make(B, T, reverse, None if lengths is None else tuple(lengths.tolist()), marks)
 
 
 @lru_cache(maxsize=32)
-def _layout(B: int, T: int, reverse: bool, lengths: tuple[int, ...] | None, marks: bytes | None) -> Any:
+def _layout(B: int, T: int, reverse: bool, lengths: tuple[int, ...] | None, marks: bytes | None) -> Layout:
     module: Any = engine_module()
-    lanes = None
+    lanes, rows, steps = None, B, T
     if lengths is not None or marks is not None:
         if lengths and not 0 <= min(lengths) <= max(lengths) <= T:
             raise UsageError(f"lengths go from {min(lengths)} to {max(lengths)}; x has {T} steps")
@@ -165,7 +204,8 @@ def _layout(B: int, T: int, reverse: bool, lengths: tuple[int, ...] | None, mark
         lanes = module.make_lanes(
             B, T, 0 if ends is None else ends.data_ptr(), 0 if cuts is None else cuts.data_ptr(), reverse
         )
-    return module.Layout(B, T, reverse, lanes)
+        rows, steps = lanes.rows, lanes.steps
+    return Layout(module.Layout(B, T, reverse, lanes), rows, steps)
 
 
 def empty(elements: int, like: Tensor) -> Tensor:
