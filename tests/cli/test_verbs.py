@@ -320,6 +320,7 @@ def test_every_cell_is_explained(name: str, rondo: Run) -> None:
     assert found["name"] == name
     assert set(found["backends"]) == set(BACKENDS)
     assert None in found["backends"].values()  # the one that runs has no reason not to
+    assert found["kept_by_engine"] >= 128
 
 
 def test_the_forms_of_an_explanation(rondo: Run, tmp_path: Path) -> None:
@@ -336,6 +337,9 @@ def test_the_forms_of_an_explanation(rondo: Run, tmp_path: Path) -> None:
     assert "vendor" in backend
     assert "not those of a layer of torch's" in backend
     assert "vendor" not in rondo("explain", "mgu").out
+    assert "cpu keeps 96 floats a step and sequence in training, for 32 units" in (
+        rondo("explain", "mgu", "--backend", "--hidden", "32").out
+    )
 
 
 def test_a_cell_of_ones_own_and_one_of_a_model(rondo: Run, text_model: Path, tmp_path: Path) -> None:

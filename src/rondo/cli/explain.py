@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rondo.backends import Request, choose
+from rondo.backends.cpu.spec import floats_kept
 from rondo.cells import Cell, get_cell, registry
 from rondo.cells.describe import describe
 from rondo.cli.arguments import OUTPUT, Group, Option, parse
@@ -65,13 +66,13 @@ def run(arguments: Sequence[str]) -> int:
         print_text(to_mermaid(cell.graph))
     elif given.get("json"):
         found = dataclasses.asdict(describe(cell, sizes))
-        print_json({**found, "backends": _backends(cell, sizes)})
+        kept = floats_kept(cell, _request(cell, sizes).sizes)
+        print_json({**found, "backends": _backends(cell, sizes), "kept_by_engine": kept})
     else:
         print_text(describe(cell, sizes).text())
         if given.get("backend"):
-            print_text(
-                "\nBackends (32 bit, one layer, on the CPU)\n" + _indented(choose(_request(cell, sizes)).explain())
-            )
+            about = f"{choose(_request(cell, sizes)).explain()}\n{_kept(cell, sizes)}"
+            print_text("\nBackends (32 bit, one layer, on the CPU)\n" + _indented(about))
     if "svg" in given and not forms:
         print_text(f"\nThe diagram is in {given['svg']}.")
     return 0
@@ -119,6 +120,15 @@ def _backends(cell: Cell, sizes: Mapping[str, int] | None) -> dict[str, str | No
     """For each backend why it does not run the cell; None for the one that does."""
     choice = choose(_request(cell, sizes))
     return {choice.backend.name: None, **choice.reasons}
+
+
+def _kept(cell: Cell, sizes: Mapping[str, int] | None) -> str:
+    named = _request(cell, sizes).sizes
+    width = f"{named['hidden']} units" + (f" and {named['projection']} outputs" if cell.has_projection else "")
+    return (
+        f"cpu keeps {floats_kept(cell, named):,} floats a step and sequence in training, for {width}: the states "
+        "and\nwhat it needs of the above, in rows of 16; recompute_steps bounds the number of steps"
+    )
 
 
 def _indented(text: str) -> str:
