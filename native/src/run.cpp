@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace rondo {
 namespace {
@@ -15,7 +16,7 @@ constexpr int ROWS_EACH = 8;                            // rows for each member,
 template <class T>
 Engine<T>::Run::Run(const Engine& engine_, const Call<T>& call_, const Packed& packed_, bool backward_)
     : engine(engine_), plan(engine_.plan_), call(call_), packed(packed_), R(call_.rows()), steps(call_.steps()),
-      backward(backward_), in_place(engine_.in_place_ && !call_.lanes), rows(engine_.plan_.rows.size()) {
+      backward(backward_), in_place(engine_.in_place_ && !call_.lanes && R && steps), rows(engine_.plan_.rows.size()) {
     chunk = std::clamp((backward ? BACKWARD_ROWS : FORWARD_ROWS) / std::max(R, 1), 1, std::max(steps, 1));
     tile_rows = std::clamp(R, 1, TILE_ROWS);
     // Even, because products with one destination take panels in pairs.
@@ -308,6 +309,7 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
     const auto parts = plan_.state_widths.size();
     run.final = final;
     run.y = y;
+    if (run.in_place && y.data) throw std::invalid_argument("the outputs of a scan are its states");
     run.allocate_rows(&residuals, nullptr);
     run.allocate_work();
     for (int width = 0; width < WIDTHS; ++width) {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rondo.ir import Graph, State, differentiate, trace
+from rondo.ir import Graph, State, differentiate, size_of, trace
 from rondo.ir.interpret import backpropagate, block_of, unroll
 from rondo.ir.ops import OPS
 from rondo.ir.serialize import from_json
@@ -46,6 +46,33 @@ def test_what_is_cheap_is_computed_again() -> None:
     assert any(derivative.backward.nodes[node.args[0]].op == "const" for node in subtractions)
     kept = {graph.nodes[derivative.forward.outputs[name]].op for name in derivative.residuals}
     assert "sub" not in kept
+
+
+@pytest.mark.parametrize("cell", [path.stem for path in sorted(FOLDER.glob("*.json"))])
+def test_computed_again_instead_of_kept(cell: str) -> None:
+    """Only what is no function of single units is kept then, and new states; the gradients are the same."""
+    graph = shipped(cell)
+    usual, lean = differentiate(graph), differentiate(graph, recompute=True)
+    for name in lean.residuals:
+        index = lean.forward.outputs[name]
+        assert index in graph.outputs.values() or OPS[graph.nodes[index].op].kind in ("product", "reduce", "leaf")
+    assert (lean.residuals == usual.residuals) == (cell in ("rnn", "rnn_relu", "indrnn"))
+    heads = max(p.heads for p in graph.parameters)
+    sizes, random = {"input": 3, "hidden": 2 * heads, "projection": 2}, np.random.default_rng(1)
+    weights = {p.name: random.normal(size=p.shape(sizes)) for p in graph.parameters}
+    widths = {name: graph.nodes[index].width for name, index in graph.leaves("state").items()}
+    x = random.normal(size=(4, 5, 3))
+    state = {name: random.uniform(0.5, 1.5, size=(4, size_of(width, sizes))) for name, width in widths.items()}
+    arriving = [{"h": random.normal(size=state["h"].shape)} for _ in range(5)]
+    found = []
+    for derivative in (usual, lean):
+        states, residuals = unroll(derivative, sizes, weights, x, state)
+        found.append(backpropagate(derivative, sizes, weights, x, states, residuals, arriving))
+    (of_x, of_state, of_weights), (of_x_too, of_state_too, of_weights_too) = found
+    np.testing.assert_allclose(of_x_too, of_x, atol=1e-12)
+    for one, other in ((of_state, of_state_too), (of_weights, of_weights_too)):
+        for name, gradient in one.items():
+            np.testing.assert_allclose(other[name], gradient, atol=1e-11)
 
 
 @pytest.mark.parametrize("cell", ["lstm_layer_norm", "slstm", "gru"])
