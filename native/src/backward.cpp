@@ -68,6 +68,7 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
     }
     if (!runs) return;
     run.find_few();
+    run.clear_fresh_sums();
 
     for (std::size_t i = 0; i < plan_.rows.size(); ++i) {
         const RowBuffer& buffer = plan_.rows[i];
@@ -78,7 +79,9 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
             copy_or_clear(run.rows[i].base + r * run.rows[i].row, from ? from + static_cast<std::ptrdiff_t>(r) * n : nullptr, n);
         }
     }
-    run.team([&](int id, int count, Barrier& barrier) { typename Run::Member(run, id, count, barrier).backward(); });
+    run.make_team();
+    parallel(run.members, [&](Crew& crew) { run.backwards(crew); });
+    run.add_fresh_sums();
     for (std::size_t i = 0; i < plan_.rows.size() && !call.lanes; ++i) {
         const RowBuffer& buffer = plan_.rows[i];
         if (buffer.role != Role::carry || !gradients.dgiven[buffer.part]) continue;
@@ -91,48 +94,78 @@ void Engine<T>::run_backward(const Call<T>& call, const Packed& packed, const Re
 }
 
 template <class T>
-void Engine<T>::Run::Member::backward() {
-    int end = run.steps;
-    while (end > 0) {
-        const int begin = (end - 1) / run.chunk * run.chunk;
-        bind(begin, end);
-        gather(Role::x, begin, end);
-        gather(Role::mask, begin, end);
-        gather(Role::dy, begin, end);
-        clear_left_out(begin, end);
-        meet();
-        if (run.engine.is_scan_ && !run.call.lanes) {
-            scan(begin, end);
-        } else {
-            for (int t = end - 1; t >= begin; --t) {
-                if (run.call.lanes) events(t, false);
-                for (std::size_t i = 0; i < run.plan.stages.size(); ++i) stage(static_cast<int>(i), t - begin, running(t));
-                if (run.call.lanes) events(t, true);
+void Engine<T>::Run::backwards(Crew& crew) {
+    const Together together{team, crew};
+    if (by_rows && engine.outers_.empty()) {
+        together.phase([&](Member& member) {
+            for (int end = steps; end > 0; end = chunk_before(end)) backward_chunk(Alone{member}, chunk_before(end), end);
+        });
+    } else {
+        for (int end = steps; end > 0; end = chunk_before(end)) {
+            const int begin = chunk_before(end);
+            if (by_rows) together.phase([&](Member& member) { backward_chunk(Alone{member}, begin, end); });
+            else backward_chunk(together, begin, end);
+            if (few) {
+                together.phase([&](Member& member) { member.outer_products_of_few(end); });
+            } else if (!engine.outers_.empty()) {
+                together.phase([&](Member& member) { member.pack_rights(begin, end); });
+                together.phase([&](Member& member) { member.outer_products(begin, end, end == steps && asked->first); });
             }
         }
-        multiply_chunk(run.engine.after_, begin, end);
-        meet();
-        scatter(Role::dx, begin, end);
-        if (run.few) {
-            barrier.wait();
-            outer_products_of_few(end);
-        } else if (!run.engine.outers_.empty()) {
-            barrier.wait();
-            pack_rights(begin, end);
-            barrier.wait();
-            outer_products(begin, end, end == run.steps && run.asked->first);
-        }
-        if (!run.in_place) barrier.wait();
-        end = begin;
     }
-    unpack_gradients();
+    together.each([&](Member& member) { member.unpack_gradients(); });
+}
+
+template <class T>
+template <class Members>
+void Engine<T>::Run::backward_chunk(const Members& members, int begin, int end) {
+    members.phase([&](Member& member) {
+        member.bind(begin);
+        member.gather(Role::x, begin, end);
+        member.gather(Role::mask, begin, end);
+        member.gather(Role::dy, begin, end);
+        member.clear_left_out(begin, end);
+    });
+    if (engine.is_scan_ && !call.lanes) {
+        members.phase([&](Member& member) { member.scan(begin, end); });
+    } else {
+        for (int t = end - 1; t >= begin; --t) {
+            if (call.lanes) exchange(members, t, false);
+            do_stages(members, t, t - begin);
+            if (call.lanes) exchange(members, t, true);
+        }
+    }
+    members.phase([&](Member& member) { member.multiply_chunk(engine.after_, begin, end); });
+    members.phase([&](Member& member) { member.scatter(Role::dx, begin, end); });
+}
+
+template <class T>
+void Engine<T>::Run::clear_fresh_sums() {
+    for (std::size_t part = 0; part < plan.state_widths.size(); ++part) {
+        fresh_sums.emplace_back();
+        if (!call.lanes || !by_rows || members == 1 || !asked->dfresh[part]) continue;
+        const std::ptrdiff_t n = engine.units(plan.state_widths[part]);
+        fresh_sums[part] = Memory(checked_bytes(sizeof(T), {members - 1, call.B, n}));
+        std::fill_n(fresh_sums[part].template as<T>(), (members - 1) * call.B * n, T(0));
+    }
+}
+
+template <class T>
+void Engine<T>::Run::add_fresh_sums() const {
+    for (std::size_t part = 0; part < fresh_sums.size(); ++part) {
+        const std::ptrdiff_t n = call.B * std::ptrdiff_t{engine.units(plan.state_widths[part])};
+        const T* from = fresh_sums[part].template as<T>();
+        for (int member = 1; from && member < members; ++member) {
+            for (std::ptrdiff_t i = 0; i < n; ++i) asked->dfresh[part][i] += *from++;
+        }
+    }
 }
 
 // Rows behind their last step take no part in the steps, but do in the products over a chunk: as zeros.
 template <class T>
 void Engine<T>::Run::Member::clear_left_out(int begin, int end) {
     if (!run.call.lanes) return;
-    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
+    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : run.members);
     for (int step = share.first; step < share.last; ++step) {
         const int n = run.call.lanes->running[begin + step];
         for (int width = 0; width < WIDTHS; ++width) {
@@ -157,7 +190,7 @@ void Engine<T>::Run::Member::pack_rights(int begin, int end) {
         const int best = run.engine.kernels_.best_rows[product.lefts.size()];
         const int number = run.plan.operands[product.right].index;
         const Rows& place = run.rows[number];
-        const Share share(ceil_div(product.columns, best), id, count);
+        const Share share(ceil_div(product.columns, best), id, run.members);
         for (int tile = share.first; tile < share.last; ++tile) {
             T* to = run.packed_rights.template as<T>() + run.right_offsets[i] +
                     static_cast<std::ptrdiff_t>(tile) * best * run.chunk * run.R;
@@ -203,7 +236,7 @@ void Engine<T>::Run::Member::outer_products(int begin, int end, bool first) {
         call.b_output = b_output;
         call.c_row = static_cast<std::ptrdiff_t>(G) * PANEL;
         call.c_output = c_output;
-        const Share share(run.engine.panels(product.width), id, count);
+        const Share share(run.engine.panels(product.width), id, run.members);
         for (int panel = share.first; panel < share.last; ++panel) {
             call.b = left.base + panel * left.panel;
             T* const sums = all_sums + product.offset + product.panel_size * panel;
@@ -237,7 +270,7 @@ void Engine<T>::Run::Member::outer_products_of_few(int steps) {
     for (const OuterProduct& product : run.engine.outers_) {
         const Bound<T>& right = at(0)[product.right];
         const int whole = product.columns / PANEL, tail = product.columns % PANEL;
-        const Share share(run.engine.panels(product.width), id, count);
+        const Share share(run.engine.panels(product.width), id, run.members);
         for (const Left& one : product.lefts) {
             const Bound<T>& left = at(0)[one.slot];
             T* const whole_gradient = run.asked->dparameters[one.parameter];
@@ -285,7 +318,7 @@ void Engine<T>::Run::Member::unpack_gradients() {
     for (const OuterProduct& product : engine.outers_) {
         if (run.few || !run.asked->last) break;
         const int G = static_cast<int>(product.lefts.size());
-        const Share share(engine.panels(product.width), id, count);
+        const Share share(engine.panels(product.width), id, run.members);
         for (int panel = share.first; panel < share.last; ++panel) {
             const T* const sums = all_sums + product.offset + product.panel_size * panel;
             const int lanes = std::min(PANEL, engine.units(product.width) - panel * PANEL);
@@ -324,7 +357,7 @@ void Engine<T>::Run::Member::unpack_gradients() {
         for (const Reference& one : run.plan.gradients[i]) {
             T* const to = run.asked->dparameters[one.parameter];
             if (!to) continue;
-            for (int member = 0; member < count; ++member) {
+            for (int member = 0; member < run.members; ++member) {
                 const T* part = gradients[i].base + member * each;
                 T* const row = to + static_cast<std::ptrdiff_t>(one.block) * n;
                 for (int u = 0; u < n; ++u) row[u] += part[u];

@@ -226,7 +226,8 @@ Packed Engine<T>::pack(const std::vector<const T*>& parameters, std::ptrdiff_t r
     if (halves_) packed.halves = Memory(checked_bytes(sizeof(Bfloat16), {static_cast<std::ptrdiff_t>(halves_size_ + PANEL)}));
     std::vector<const std::vector<Product_>*> lists{&hoisted_, &after_};
     for (const auto& products : stage_products_) lists.push_back(&products);
-    parallel(rows >= ROWS_PACKED_FROM && packed_size_ > PARALLEL_FROM ? threads_ : 1, [&](int member, int members) {
+    const int members = rows >= ROWS_PACKED_FROM && packed_size_ > PARALLEL_FROM ? threads_ : 1;
+    const auto pack_part = [&](int member) {
         for (const auto* list : lists) {
             for (const Product_& product : *list) {
                 const Share share(product.groups, member, members);
@@ -238,7 +239,8 @@ Packed Engine<T>::pack(const std::vector<const T*>& parameters, std::ptrdiff_t r
             }
         }
         if (member == 0) pack_vectors(parameters, packed.vectors.as<T>());
-    });
+    };
+    parallel(members, [&](Crew& crew) { crew.phase(pack_part); });
     return packed;
 }
 

@@ -245,15 +245,17 @@ void bind_engine(nb::module_& module, const std::string& suffix) {
         if (!kernels) throw std::invalid_argument(message);
         const nb::gil_scoped_release release;
         std::atomic<double> total{0};
-        parallel(threads, [&](int, int) {
-            using clock = std::chrono::steady_clock;
-            const auto start = clock::now();
-            double done = 0, elapsed = 0;
-            while (elapsed < seconds) {
-                done += kernels->peak(100000);
-                elapsed = std::chrono::duration<double>(clock::now() - start).count();
-            }
-            total.fetch_add(done / elapsed);
+        parallel_at_once(threads, [&](Crew& crew) {
+            crew.each([&](int) {
+                using clock = std::chrono::steady_clock;
+                const auto start = clock::now();
+                double done = 0, elapsed = 0;
+                while (elapsed < seconds) {
+                    done += kernels->peak(100000);
+                    elapsed = std::chrono::duration<double>(clock::now() - start).count();
+                }
+                total.fetch_add(done / elapsed);
+            });
         });
         return total.load();
     });

@@ -17,7 +17,7 @@ Element* Engine<T>::Run::Member::outside(const Given<Element>& array, int t, int
 // Rows given from outside are brought into the chunk: x, masks, gradients of the outputs.
 template <class T>
 void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
-    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : count);
+    const Share share(end - begin, by_rows ? 0 : id, by_rows ? 1 : run.members);
     for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
         const RowBuffer& buffer = run.plan.rows[i];
         if (buffer.role != role || run.rows[i].in_place) continue;
@@ -42,7 +42,7 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
     // One step is for the first member, who is also the one that begins the next sequence.
     if (!by_rows && end - begin == 1 && id != 0) return;
     const bool alone = by_rows || end - begin == 1;
-    const Share share(end - begin, alone ? 0 : id, alone ? 1 : count);
+    const Share share(end - begin, alone ? 0 : id, alone ? 1 : run.members);
     for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
         const RowBuffer& buffer = run.plan.rows[i];
         if (buffer.role != role || (role == Role::state && buffer.part != 0) || run.rows[i].in_place) continue;
@@ -61,10 +61,8 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
 
 // Sequences that begin before, or end after, step t.
 template <class T>
-void Engine<T>::Run::Member::events(int t, bool begins) {
-    const auto& list = (begins ? run.call.lanes->begins : run.call.lanes->ends)[t];
-    if (list.empty()) return;
-    for (const Lanes::Event& event : list) {
+void Engine<T>::Run::Member::exchange(int t, bool begins) {
+    for (const Lanes::Event& event : (begins ? run.call.lanes->begins : run.call.lanes->ends)[t]) {
         if ((!by_rows && id != 0) || event.row < first_row || event.row >= last_row) continue;
         for (std::size_t i = 0; i < run.plan.rows.size(); ++i) {
             const RowBuffer& buffer = run.plan.rows[i];
@@ -79,7 +77,6 @@ void Engine<T>::Run::Member::events(int t, bool begins) {
             }
         }
     }
-    meet();
 }
 
 // A sequence's first state comes into the row, its last one goes out.
@@ -106,10 +103,11 @@ void Engine<T>::Run::Member::exchange_gradient(const Lanes::Event& event, const 
         for (int u = 0; u < n && from; ++u) row[u] += from[at + u];
         return;
     }
-    if (T* const to = (event.fresh ? run.asked->dfresh : run.asked->dgiven)[buffer.part]) {
-        const std::lock_guard lock(run.fresh_mutex);
-        for (int u = 0; u < n; ++u) to[at + u] += row[u];
+    T* to = (event.fresh ? run.asked->dfresh : run.asked->dgiven)[buffer.part];
+    if (to && event.fresh && id > 0) {
+        to = run.fresh_sums[buffer.part].template as<T>() + static_cast<std::ptrdiff_t>(id - 1) * run.call.B * n;
     }
+    for (int u = 0; to && u < n; ++u) to[at + u] += row[u];
     std::fill_n(row, run.engine.padded(buffer.width), T(0));
 }
 

@@ -195,7 +195,7 @@ void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& product
     const int n = end - begin;
     for (const Product_& product : products) {
         const bool whole = last_row - first_row == run.R;
-        Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : count);
+        Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : run.members);
         if (product.half) {
             // Step by step, so that rounded rows are those of one step; all of them where they are one block.
             for (int step = 0; step < (whole ? 1 : n); ++step) {

@@ -9,6 +9,7 @@ namespace {
 constexpr int FORWARD_ROWS = 192, BACKWARD_ROWS = 384;  // of a chunk, over steps and batch
 constexpr double ALONE_BELOW = 4e5;                     // multiply-adds of a run
 constexpr double STEP_ALONE_BELOW = 6e4;                // of a step, where its panels would be divided
+constexpr std::size_t APART = 2;                        // elements that keep members off each other's cache lines
 constexpr int ROWS_EACH = 8;                            // rows for each member, where rows are divided
 
 }  // namespace
@@ -110,10 +111,11 @@ void Engine<T>::Run::allocate_rows(Residuals<T>* own, const Residuals<T>* saved)
 }
 
 template <class T>
-Engine<T>::Run::Member::Member(Run& run_, int id_, int count_, Barrier& barrier_)
-    : run(run_), id(id_), count(count_), barrier(barrier_), by_rows(run_.by_rows || count_ == 1),
-      bounds(static_cast<std::size_t>(run_.chunk) * run_.plan.operands.size()) {
-    const Share share(run.R, id, count);
+Engine<T>::Run::Member::Member(Run& run_, int id_)
+    : run(run_), id(id_), by_rows(run_.by_rows || run_.members == 1), operands(run_.plan.operands.size() + APART) {
+    moving.reserve(operands.size() + APART);
+    gradients.reserve(run.plan.gradients.size() + APART);
+    const Share share(run.R, id, run.members);
     first_row = by_rows ? share.first : 0;
     last_row = by_rows ? share.last : run.R;
     std::ptrdiff_t at = 0, all = 0;
@@ -128,11 +130,16 @@ Engine<T>::Run::Member::Member(Run& run_, int id_, int count_, Barrier& barrier_
     if (all) std::fill_n(run.gradients.template as<T>() + all * id, all, T(0));
 }
 
+template <class T>
+void Engine<T>::Run::make_team() {
+    for (int id = 0; id < members; ++id) team.emplace_back(*this, id);
+}
+
 // Panels come in pairs, because a product with one destination takes two at a time.
 template <class T>
 Share Engine<T>::Run::Member::panels_of(int width) const {
     const int panels = run.engine.panels(width);
-    Share share(by_rows ? 1 : ceil_div(panels, 2), by_rows ? 0 : id, by_rows ? 1 : count);
+    Share share(by_rows ? 1 : ceil_div(panels, 2), by_rows ? 0 : id, by_rows ? 1 : run.members);
     if (by_rows) {
         share.last = panels;
     } else {
@@ -148,9 +155,23 @@ int Engine<T>::Run::Member::running(int t) const {
 }
 
 template <class T>
-void Engine<T>::Run::Member::bind(int begin, int end) {
+Bound<T>* Engine<T>::Run::Member::at(int to) {
+    if (step != to) {
+        step = to;
+        for (const Moving& one : moving) {
+            const int entry = one.first + step;
+            operands[one.operand].base = one.base + one.time * (one.ring ? entry % 2 : entry);
+        }
+    }
+    return operands.data();
+}
+
+template <class T>
+void Engine<T>::Run::Member::bind(int begin) {
     const Plan& plan = run.plan;
     const std::ptrdiff_t R = run.R;
+    step = -1;
+    moving.clear();
     T* const scratch = run.temporaries.template as<T>() +
                        static_cast<std::ptrdiff_t>(id) * (plan.temporaries + 1) * TILE_VECTORS * PANEL;
     for (std::size_t i = 0; i < plan.operands.size(); ++i) {
@@ -183,12 +204,8 @@ void Engine<T>::Run::Member::bind(int begin, int end) {
         } else {
             bound = {run.engine.constants_.template as<T>() + operand.index * PANEL, 0, 0, 0, 0};
         }
-        T* const base = bound.base;
-        for (int step = 0; step < end - begin; ++step) {
-            const int entry = first + step;
-            bound.base = base + time * (ring ? entry % 2 : entry);
-            at(step)[i] = bound;
-        }
+        operands[i] = bound;
+        if (time) moving.push_back({static_cast<int>(i), bound.base, time, first, ring});
     }
 }
 
@@ -212,7 +229,7 @@ void Engine<T>::Run::Member::stage(int index, int step, int rows_end) {
     const auto& products = run.engine.stage_products_[index];
     Bound<T>* operands = at(step);
 
-    std::vector<T*> places;  // where finished reductions go, while partial sums lie elsewhere
+    places.clear();
     for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
         Bound<T>& sum = operands[stage.reductions[i].first];
         places.push_back(sum.base);
@@ -242,16 +259,14 @@ void Engine<T>::Run::Member::stage(int index, int step, int rows_end) {
             if (!stage.code.empty()) run_tile(stage.code, operands, stage.width, row, rows, panel, panels);
         }
     }
-    meet();
-    if (stage.reductions.empty() && stage.row_code.empty()) return;
-    finish_reductions(stage, operands, places, rows_end);
 }
 
 template <class T>
-void Engine<T>::Run::Member::finish_reductions(const Stage& stage, Bound<T>* operands, const std::vector<T*>& places,
-                                               int rows_end) {
+void Engine<T>::Run::Member::finish_stage(int index, int step, int rows_end) {
+    const Stage& stage = run.plan.stages[index];
+    Bound<T>* operands = at(step);
     // By panels, each member finishes some rows for all.
-    const Share share(rows_end, by_rows ? 0 : id, by_rows ? 1 : count);
+    const Share share(rows_end, by_rows ? 0 : id, by_rows ? 1 : run.members);
     const int begin = by_rows ? first_row : share.first, end = by_rows ? rows_end : share.last;
     for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
         const auto [number, mean] = stage.reductions[i];
@@ -263,7 +278,7 @@ void Engine<T>::Run::Member::finish_reductions(const Stage& stage, Bound<T>* ope
         const T scale = mean ? T(1) / static_cast<T>(run.engine.units(stage.width)) : T(1);
         for (int r = begin; r < end; ++r) {
             T sum = 0;
-            for (int m = 0; m < (by_rows ? 1 : count); ++m) {
+            for (int m = 0; m < (by_rows ? 1 : run.members); ++m) {
                 const T* part = by_rows ? places[i] + r * row
                                         : run.partial_sums.template as<T>() +
                                               ((static_cast<std::ptrdiff_t>(m) * run.max_reductions + i) * run.R + r) * PANEL;
@@ -275,7 +290,6 @@ void Engine<T>::Run::Member::finish_reductions(const Stage& stage, Bound<T>* ope
     for (int row = begin; row < end && !stage.row_code.empty(); row += run.tile_rows) {
         run_tile(stage.row_code, operands, 0, row, std::min(run.tile_rows, end - row), 0, 1);
     }
-    meet();
 }
 
 template <class T>
@@ -330,7 +344,8 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
         }
     }
     if (!run.R || !run.steps) return;
-    run.team([&](int id, int count, Barrier& barrier) { typename Run::Member(run, id, count, barrier).forward(); });
+    run.make_team();
+    parallel(run.members, [&](Crew& crew) { run.forwards(crew); });
     for (std::size_t part = 0; part < parts && !call.lanes; ++part) {
         const States<T>& states = residuals.states[part];
         const int n = units(plan_.state_widths[part]);
@@ -340,27 +355,36 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
 }
 
 template <class T>
-void Engine<T>::Run::Member::forward() {
-    for (int begin = 0; begin < run.steps; begin += run.chunk) {
-        const int end = std::min(begin + run.chunk, run.steps);
-        bind(begin, end);
-        gather(Role::x, begin, end);
-        gather(Role::mask, begin, end);
-        meet();
-        multiply_chunk(run.engine.hoisted_, begin, end);
-        meet();
-        if (run.engine.is_scan_ && !run.call.lanes) {
-            scan(begin, end);
+void Engine<T>::Run::forwards(Crew& crew) {
+    const Together together{team, crew};
+    if (by_rows) together.phase([&](Member& member) { forward_chunks(Alone{member}); });
+    else forward_chunks(together);
+}
+
+template <class T>
+template <class Members>
+void Engine<T>::Run::forward_chunks(const Members& members) {
+    for (int begin = 0; begin < steps; begin += chunk) {
+        const int end = std::min(begin + chunk, steps);
+        members.phase([&](Member& member) {
+            member.bind(begin);
+            member.gather(Role::x, begin, end);
+            member.gather(Role::mask, begin, end);
+        });
+        members.phase([&](Member& member) { member.multiply_chunk(engine.hoisted_, begin, end); });
+        if (engine.is_scan_ && !call.lanes) {
+            members.phase([&](Member& member) { member.scan(begin, end); });
         } else {
             for (int t = begin; t < end; ++t) {
-                if (run.call.lanes) events(t, true);
-                for (std::size_t i = 0; i < run.plan.stages.size(); ++i) stage(static_cast<int>(i), t - begin, running(t));
-                if (!run.call.lanes) continue;
-                events(t, false);
-                if (run.y.data) scatter(Role::state, t, t + 1);  // before a new sequence takes its place
+                if (call.lanes) exchange(members, t, true);
+                do_stages(members, t, t - begin);
+                if (!call.lanes) continue;
+                exchange(members, t, false);
+                // Before a new sequence takes its place.
+                if (y.data) members.each([&](Member& member) { member.scatter(Role::state, t, t + 1); });
             }
         }
-        if (run.y.data && !run.call.lanes) scatter(Role::state, begin, end);
+        if (y.data && !call.lanes) members.each([&](Member& member) { member.scatter(Role::state, begin, end); });
     }
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstring>
-#include <mutex>
+#include <deque>
 
 #include "layout.h"
 
@@ -60,7 +60,9 @@ struct Engine<T>::Run {
     std::vector<T*> final;                    // forward runs
     Given<T> y;
     int max_reductions = 0;
-    std::mutex fresh_mutex;
+    // By part, of all members but the first: [member][sequence][unit], added up in the end, as a sequence's pieces may
+    // be in rows of several.
+    std::vector<Memory> fresh_sums;
 
     Run(const Engine& engine, const Call<T>& call, const Packed& packed, bool backward);
 
@@ -71,28 +73,37 @@ struct Engine<T>::Run {
         std::ptrdiff_t a_source[MAX_SOURCES], b_output[MAX_OUTPUTS], c_output[MAX_OUTPUTS];
     };
 
-    struct Member {
+    // One of those between whom the run is divided: its rows or panels, and the operands of the step that it is at.
+    struct alignas(64) Member {
+        // An operand that lies elsewhere at each step.
+        struct Moving {
+            int operand;
+            T* base;
+            std::ptrdiff_t time;
+            int first;  // entry of step 0
+            bool ring;
+        };
+
         Run& run;
-        const int id, count;
-        Barrier& barrier;
+        const int id;
         const bool by_rows;
         int first_row, last_row;
-        std::vector<Bound<T>> bounds;  // [step of the chunk][operand]
+        std::vector<Bound<T>> operands;
+        std::vector<Moving> moving;
+        int step = -1;  // where `operands` are
         std::vector<Bound<T>> gradients;
+        std::vector<T*> places;              // of a stage's reductions, while partial sums lie elsewhere
         int rounded = -1, rounded_from = 0;  // the operand that round_source holds, and its first row
 
-        Member(Run& run, int id, int count, Barrier& barrier);
+        Member(Run& run, int id);
 
-        const Bound<T>* at(int step) const { return bounds.data() + step * run.plan.operands.size(); }
-        Bound<T>* at(int step) { return bounds.data() + step * run.plan.operands.size(); }
-        // Waits for the others where work is not divided by rows.
-        void meet() {
-            if (!by_rows) barrier.wait();
-        }
+        // The operands at a step of the chunk that was bound.
+        Bound<T>* at(int step);
         Share panels_of(int width) const;
         int running(int t) const;
 
-        void bind(int begin, int end);
+        // For a chunk that begins at this step.
+        void bind(int begin);
         void prepare(const Product_& product, const Bound<T>* operands, int group, Ready& ready) const;
         void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         // The same on the matrices as they are stored.
@@ -102,7 +113,8 @@ struct Engine<T>::Run {
         void multiply_half(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         void multiply_chunk(const std::vector<Product_>& products, int begin, int end);
         void stage(int index, int step, int rows_end);
-        void finish_reductions(const Stage& stage, Bound<T>* operands, const std::vector<T*>& places, int rows_end);
+        // After all have done their part of the stage.
+        void finish_stage(int index, int step, int rows_end);
         Tile<T> tile_of(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
                         int panel, int panels);
         void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
@@ -115,9 +127,8 @@ struct Engine<T>::Run {
         Element* outside(const Given<Element>& array, int t, int r) const;
         void gather(Role role, int begin, int end);
         void scatter(Role role, int begin, int end);
-        void forward();
-        void backward();
-        void events(int t, bool begins);
+        // Of sequences that begin before, or end after, step t.
+        void exchange(int t, bool begins);
         void exchange_state(const Lanes::Event& event, const RowBuffer& buffer, T* row, bool begins);
         void exchange_gradient(const Lanes::Event& event, const RowBuffer& buffer, T* row, bool begins);
         void clear_left_out(int begin, int end);
@@ -133,29 +144,71 @@ struct Engine<T>::Run {
     void allocate_work();
     void divide();
     void find_few();
-    template <class Work>
-    void team(const Work& work);
-    bool has_row(int operand_row) const { return rows[operand_row].base != nullptr; }
-};
+    void clear_fresh_sums();
+    void add_fresh_sums() const;
 
-template <class T>
-template <class Work>
-void Engine<T>::Run::team(const Work& work) {
-    std::unique_ptr<Barrier> barrier;
-    std::mutex mutex;
-    // The team that comes may be smaller than asked for; all of its members report the same size.
-    parallel(members, [&](int id, int count) {
-        {
-            const std::lock_guard lock(mutex);
-            if (!barrier) barrier = std::make_unique<Barrier>(count);
+    // What the members do, in phases: each ends when all have done their part. A member whose rows are its own needs
+    // nobody, and goes through all phases by itself.
+    struct Alone {
+        Member& member;
+        template <class Work>
+        void each(const Work& work) const {
+            work(member);
         }
-        work(id, count, *barrier);
-    });
-}
+        template <class Work>
+        void phase(const Work& work) const {
+            work(member);
+        }
+    };
+    struct Together {
+        std::deque<Member>& team;
+        Crew& crew;
+        template <class Work>
+        void each(const Work& work) const {
+            crew.each([&](int id) { work(team[id]); });
+        }
+        template <class Work>
+        void phase(const Work& work) const {
+            crew.phase([&](int id) { work(team[id]); });
+        }
+    };
+    std::deque<Member> team;
+
+    void make_team();
+    void forwards(Crew& crew);
+    void backwards(Crew& crew);
+    template <class Members>
+    void forward_chunks(const Members& members);
+    template <class Members>
+    void backward_chunk(const Members& members, int begin, int end);
+    template <class Members>
+    void do_stages(const Members& members, int t, int step);
+    template <class Members>
+    void exchange(const Members& members, int t, bool begins);
+    int chunk_before(int end) const { return (end - 1) / chunk * chunk; }
+};
 
 template <class T>
 std::ptrdiff_t slots_size(const Engine<T>& engine, int width, int slots) {
     return static_cast<std::ptrdiff_t>(engine.panels(width)) * slots * PANEL;
+}
+
+template <class T>
+template <class Members>
+void Engine<T>::Run::do_stages(const Members& members, int t, int step) {
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+        const int index = static_cast<int>(i);
+        members.phase([&](Member& member) { member.stage(index, step, member.running(t)); });
+        if (plan.stages[i].reductions.empty() && plan.stages[i].row_code.empty()) continue;
+        members.phase([&](Member& member) { member.finish_stage(index, step, member.running(t)); });
+    }
+}
+
+template <class T>
+template <class Members>
+void Engine<T>::Run::exchange(const Members& members, int t, bool begins) {
+    if ((begins ? call.lanes->begins : call.lanes->ends)[t].empty()) return;
+    members.phase([&](Member& member) { member.exchange(t, begins); });
 }
 
 }  // namespace rondo

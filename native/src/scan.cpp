@@ -137,7 +137,6 @@ void Engine<T>::Run::Member::scan(int begin, int end) {
     }
     // What was stored past the caches is seen by others only after this.
     if (run.past_caches) std::atomic_thread_fence(std::memory_order_seq_cst);
-    meet();
 }
 
 template class Engine<float>;

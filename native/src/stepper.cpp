@@ -54,8 +54,7 @@ struct Stepper<T>::Layer {
     Packed packed;
     Call<T> call;
     std::unique_ptr<typename Engine<T>::Run> run;
-    Barrier nobody{1};
-    std::deque<typename Engine<T>::Run::Member> members;
+    std::vector<std::vector<Bound<T>>> operands[2];  // by phase and member
     int x = -1, output = -1;  // row buffers
     std::vector<int> states;  // by part: its row buffer
 
@@ -135,7 +134,6 @@ void Stepper<T>::divide() {
     }
     most = std::min(most, threads_);
     members_ = static_cast<int>(std::clamp<std::size_t>(work / BYTES_EACH, 1, static_cast<std::size_t>(most)));
-    barrier_ = std::make_unique<Barrier>(members_);
 }
 
 template <class T>
@@ -151,11 +149,16 @@ void Stepper<T>::finish(T* output) {
         run.allocate_work();
         layer->allocate_rows();
         if (below) layer->read_from(*below);
-        for (int id = 0; id < members_; ++id) {
-            auto& member = layer->members.emplace_back(run, id, members_, layer->nobody);
-            member.bind(0, 2);
+        run.make_team();
+        for (auto& member : run.team) {
+            member.bind(0);
+            for (int phase : {0, 1}) {
+                member.at(phase);
+                layer->operands[phase].push_back(member.operands);
+            }
             for (std::size_t i = 0; i < run.plan.operands.size(); ++i) {  // what does not outlive the step lies once
-                if (run.plan.operands[i].place == Place::work) member.at(1)[i].base = member.at(0)[i].base;
+                if (run.plan.operands[i].place != Place::work) continue;
+                layer->operands[1].back()[i].base = layer->operands[0].back()[i].base;
             }
         }
         below = layer.get();
@@ -200,6 +203,9 @@ struct Stepper<T>::Recorder {
     void meet() {
         if (stepper.members_ > 1) begin_segment();
     }
+    const Bound<T>* operands_of(const Layer& layer, const Member& member) const {
+        return layer.operands[phase][member.id].data();
+    }
     void act(const Member& member, typename Action::Kind kind, const void* of) {
         segments().back()[member.id].push_back({kind, of});
     }
@@ -209,9 +215,9 @@ struct Stepper<T>::Recorder {
         bool waits = false;
         for (const Product_& product : layer.engine.hoisted_) {
             waits = waits || (!run.plan.stages.empty() && product.width != run.plan.stages[0].width);
-            for (Member& member : layer.members) {
+            for (Member& member : layer.run->team) {
                 const Share mine = member.panels_of(product.width);
-                products(member, product, member.at(phase), 0, run.R, mine.first, mine.last);
+                products(member, product, operands_of(layer, member), 0, run.R, mine.first, mine.last);
             }
         }
         // A product that reads slots needs those of all members.
@@ -263,8 +269,8 @@ struct Stepper<T>::Recorder {
     void stage(Layer& layer, int index) {
         const Run& run = *layer.run;
         const Stage& stage = run.plan.stages[index];
-        for (Member& member : layer.members) {
-            const Bound<T>* operands = member.at(phase);
+        for (Member& member : layer.run->team) {
+            const Bound<T>* operands = operands_of(layer, member);
             if (!stage.reductions.empty()) operands = with_partial_sums(member, stage, operands);
             const Share mine = member.panels_of(stage.width);
             const int tiles = ceil_div(mine.last - mine.first, run.tile_panels);
@@ -282,7 +288,7 @@ struct Stepper<T>::Recorder {
         }
         if (stage.reductions.empty() && stage.row_code.empty()) return;
         meet();
-        for (Member& member : layer.members) finish_rows(layer, member, stage);
+        for (Member& member : layer.run->team) finish_rows(layer, member, stage);
     }
 
     // Where the members' partial sums of a reduction of this layer are.
@@ -304,18 +310,18 @@ struct Stepper<T>::Recorder {
 
     void finish_rows(const Layer& layer, Member& member, const Stage& stage) {
         const Run& run = *layer.run;
-        const Share mine(run.R, member.id, member.count);
+        const Share mine(run.R, member.id, run.members);
         if (mine.first >= mine.last) return;
         for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
             const auto [number, mean] = stage.reductions[i];
-            const Bound<T>& place = member.at(phase)[number];
+            const Bound<T>& place = operands_of(layer, member)[number];
             const T scale = mean ? T(1) / static_cast<T>(layer.engine.units(stage.width)) : T(1);
             act(member, Action::Kind::sum,
                 &stepper.sums_.emplace_back(Sum{place.base, place.row, partial_sums(run, 0, i),
-                                                member.count, run.R, mine.first, mine.last, scale}));
+                                                run.members, run.R, mine.first, mine.last, scale}));
         }
         for (int row = mine.first; row < mine.last; row += run.tile_rows) {
-            tile(member, stage.row_code, member.at(phase), 0, row, std::min(run.tile_rows, mine.last - row), 0, 1);
+            tile(member, stage.row_code, operands_of(layer, member), 0, row, std::min(run.tile_rows, mine.last - row), 0, 1);
         }
     }
 };
@@ -356,31 +362,20 @@ void Stepper<T>::make(const std::vector<Action>& actions) const {
 template <class T>
 void Stepper<T>::advance() {
     const std::vector<Segment>& segments = segments_[phase_];
-    const auto alone = [&] {
+    const auto all = [&](Crew& crew) {
         for (const Segment& segment : segments) {
-            for (const auto& actions : segment) make(actions);
+            const auto part = [&](int member) { make(segment[member]); };
+            if (&segment == &segments.back()) crew.each(part);
+            else crew.phase(part);
         }
     };
-    if (members_ == 1) {
-        alone();
-    } else if (const auto now = Clock::now(); now - last_ > AWAKE) {
-        alone();
-        last_ = Clock::now();
+    if (const auto now = Clock::now(); members_ == 1 || now - last_ > AWAKE) {
+        Crew alone(members_);
+        all(alone);
     } else {
-        parallel(members_, [this](int id, int count) {
-            const std::vector<Segment>& all = segments_[phase_];
-            if (count != members_ && id != 0) return;  // the team is smaller than asked for
-            for (std::size_t i = 0; i < all.size(); ++i) {
-                if (count == members_) {
-                    if (i) barrier_->wait();
-                    make(all[i][id]);
-                } else {
-                    for (const auto& actions : all[i]) make(actions);
-                }
-            }
-        });
-        last_ = Clock::now();
+        parallel(members_, all);
     }
+    if (members_ > 1) last_ = Clock::now();
     const Layer& top = *layers_.back();
     const int n = top.units(top.output);
     for (int b = 0; b < batch_; ++b) std::copy_n(top.now(top.output, phase_, b), n, output_ + std::ptrdiff_t{b} * n);

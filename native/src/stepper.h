@@ -68,7 +68,6 @@ private:
     std::deque<Tile<T>> tiles_;
     std::deque<Sum> sums_;
     std::deque<std::vector<Bound<T>>> bounds_;
-    std::unique_ptr<Barrier> barrier_;
     Memory matrices_;                   // in the order in which a step reads them
     T* output_ = nullptr;
     Clock::time_point last_{};

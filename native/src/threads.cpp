@@ -1,10 +1,11 @@
 #include "threads.h"
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #if !defined(_WIN32)
 #include <dlfcn.h>
@@ -15,7 +16,20 @@
 namespace rondo {
 namespace {
 
-constexpr int PAUSES = 2000;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr int PAUSES = 2000;       // of a thread that waits, before it gives its core to others in between
+constexpr int MOST_THREADS = 64;   // a bit each
+// A thread is late when another has waited so long for it, and for longer than it would have taken to do all others'
+// parts too.
+constexpr auto LATE = microseconds(100);
+// One that was asleep takes so long to come.
+constexpr auto ABSENT = microseconds(200);
+// For how long there is no team then: from the shortest on, LONGER times as long each time it was late again.
+constexpr auto SHORTEST_REST = milliseconds(20), LONGEST_REST = milliseconds(320);
+constexpr int LONGER = 4;
 
 inline void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -24,6 +38,44 @@ inline void pause() {
     asm volatile("yield");
 #endif
 }
+
+// Any clock that takes a few nanoseconds to read.
+inline std::uint64_t ticks() {
+#if defined(__x86_64__) || defined(_M_X64)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    std::uint64_t count;
+    asm volatile("mrs %0, cntvct_el0" : "=r"(count));
+    return count;
+#else
+    return static_cast<std::uint64_t>(Clock::now().time_since_epoch().count());
+#endif
+}
+
+// When there is to be a team again.
+class Rest {
+public:
+    bool over() const { return Clock::now().time_since_epoch().count() >= until_.load(std::memory_order_relaxed); }
+
+    void begin() {
+        const auto now = Clock::now().time_since_epoch();
+        const auto before = Clock::duration(length_.load(std::memory_order_relaxed));
+        const auto ended = Clock::duration(until_.load(std::memory_order_relaxed));
+        if (now < ended) return;
+        const bool again = now - ended < std::max<Clock::duration>(before, milliseconds(50));
+        const Clock::duration length = again ? std::clamp<Clock::duration>(before * LONGER, SHORTEST_REST, LONGEST_REST)
+                                             : Clock::duration(SHORTEST_REST);
+        length_.store(length.count(), std::memory_order_relaxed);
+        until_.store((now + length).count(), std::memory_order_relaxed);
+        times.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    std::atomic<long> times{0};
+
+private:
+    std::atomic<Clock::rep> until_{0}, length_{0};
+};
+Rest rest;
 
 // GNU OpenMP's entry points, as torch's own code calls them.
 struct OpenMP {
@@ -41,21 +93,114 @@ std::atomic<bool> forked{false};
 [[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 #endif
 
+}  // namespace
+
+// The threads of one call of `parallel`.
+struct Team {
+    explicit Team(int members_) : members(members_) {}
+
+    const int members;
+    std::atomic<std::uint64_t> begun{0};  // a bit for each thread: it has begun, or its part was taken
+    std::atomic<int> absent{0};           // threads whose part was taken
+    std::atomic<int> arrived{0};
+    std::atomic<unsigned> round{0};
+    std::atomic<bool> late{false};  // somebody has waited too long
+    bool dissolved = false;         // written by who arrives last
+
+    int first(int thread, int threads) const {
+        return static_cast<int>(static_cast<std::int64_t>(members) * thread / threads);
+    }
+    // Whether this thread's part was not taken yet.
+    bool take(int thread) {
+        const std::uint64_t bit = std::uint64_t{1} << thread;
+        return !(begun.fetch_or(bit, std::memory_order_acq_rel) & bit);
+    }
+    bool all_begun(int threads) const {
+        return begun.load(std::memory_order_acquire) == ~std::uint64_t{0} >> (MOST_THREADS - threads);
+    }
+};
+
+Crew::Crew(Team& team, int thread, int threads)
+    : team_(threads > 1 ? &team : nullptr), thread_(thread), threads_(threads), first_(team.first(thread, threads)),
+      last_(team.first(thread + 1, threads)), since_(ticks()) {}
+
+// The parts of threads that have not begun, though they were waited for.
+std::vector<int> Crew::left_by_absent() {
+    waits_ = true;
+    std::vector<int> left;
+    if (team_->all_begun(threads_)) return left;
+    const auto since = Clock::now();
+    while (Clock::now() - since < ABSENT) {
+        for (int i = 0; i < 50; ++i) pause();
+        if (team_->all_begun(threads_)) return left;
+    }
+    for (int thread = 1; thread < threads_; ++thread) {
+        if (!team_->take(thread)) continue;
+        for (int member = team_->first(thread, threads_); member < team_->first(thread + 1, threads_); ++member) {
+            left.push_back(member);
+        }
+        team_->absent.fetch_add(1, std::memory_order_relaxed);
+        team_->late.store(true, std::memory_order_relaxed);
+    }
+    return left;
+}
+
+void Crew::meet() {
+    Team& team = *team_;
+    const std::uint64_t came = ticks();
+    const unsigned round = team.round.load(std::memory_order_relaxed);
+    const int arrived = team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1;
+    if (arrived + team.absent.load(std::memory_order_relaxed) == threads_) {
+        team.arrived.store(0, std::memory_order_relaxed);
+        team.dissolved = team.late.load(std::memory_order_relaxed);
+        team.round.store(round + 1, std::memory_order_release);
+    } else {
+        const auto waits = [&] { return team.round.load(std::memory_order_acquire) == round; };
+        for (int spins = 0; spins < PAUSES && waits(); ++spins) pause();
+        const auto since = Clock::now();
+        while (waits()) {
+            std::this_thread::yield();
+            if (Clock::now() - since > LATE && ticks() - came > (came - since_) * static_cast<std::uint64_t>(threads_ - 1)) {
+                team.late.store(true, std::memory_order_relaxed);
+            }
+        }
+    }
+    since_ = ticks();
+    if (!team.dissolved) return;
+    first_ = 0;
+    last_ = thread_ == 0 ? team.members : 0;
+    team_ = nullptr;
+}
+
+namespace {
+
 struct Job {
-    const std::function<void(int, int)>* work;
+    const std::function<void(Crew&)>& work;
+    Team team;
+    Clock::time_point began, done;  // of the first thread
     std::exception_ptr failure;
     std::mutex mutex;
 
-    void run(int member, int members) {
-        const bool before = in_team;
+    Job(const std::function<void(Crew&)>& work_, int members) : work(work_), team(members) {}
+
+    void run(int thread, int threads) {
+        if (!team.take(thread)) return;
+        if (thread == 0) began = Clock::now();
         in_team = true;
         try {
-            (*work)(member, members);
+            Crew crew(team, thread, threads);
+            work(crew);
         } catch (...) {
             const std::lock_guard lock(mutex);
             if (!failure) failure = std::current_exception();
         }
-        in_team = before;
+        in_team = false;
+        if (thread == 0) done = Clock::now();
+    }
+
+    // After all threads have returned: whether some of them were late.
+    bool was_late(int threads) const {
+        return team.late || Clock::now() - done > 2 * LATE + (done - began) * (threads - 1);
     }
 };
 
@@ -66,12 +211,12 @@ public:
         if (!busy_.try_lock()) return false;
         const std::lock_guard lock(busy_, std::adopt_lock);
         while (static_cast<int>(workers_.size()) < threads - 1) {
-            const int member = static_cast<int>(workers_.size()) + 1;
-            workers_.emplace_back([this, member, seen = round_.load()]() mutable { serve(member, seen); });
+            const int thread = static_cast<int>(workers_.size()) + 1;
+            workers_.emplace_back([this, thread, seen = round_.load()]() mutable { serve(thread, seen); });
             workers_.back().detach();
         }
         job_ = &job;
-        members_ = threads;
+        threads_ = threads;
         left_ = static_cast<int>(workers_.size());
         {
             const std::lock_guard wake(mutex_);
@@ -87,7 +232,7 @@ public:
     }
 
 private:
-    [[noreturn]] void serve(int member, unsigned seen) {
+    [[noreturn]] void serve(int thread, unsigned seen) {
         while (true) {
             int spins = 0;
             while (round_.load(std::memory_order_acquire) == seen && ++spins < PAUSES) pause();
@@ -96,7 +241,7 @@ private:
                 wake_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
             }
             ++seen;
-            if (member < members_) job_->run(member, members_);
+            if (thread < threads_) job_->run(thread, threads_);
             left_.fetch_sub(1, std::memory_order_acq_rel);
         }
     }
@@ -106,7 +251,7 @@ private:
     std::atomic<unsigned> round_{0};
     std::atomic<int> left_{0};
     Job* job_ = nullptr;
-    int members_ = 0;
+    int threads_ = 0;
     std::vector<std::thread> workers_;
 };
 
@@ -116,35 +261,29 @@ Pool& pool() {
     return *instance;
 }
 
-}  // namespace
-
-void Barrier::wait() {
-    if (members_ == 1) return;
-    const unsigned round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-        arrived_.store(0, std::memory_order_relaxed);
-        round_.store(round + 1, std::memory_order_release);
-        return;
-    }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-        if (spins < PAUSES) pause();
-        else std::this_thread::yield();
-    }
-}
-
-void parallel(int threads, const std::function<void(int, int)>& work) {
-    Job job{&work, nullptr, {}};
-    const bool alone = threads <= 1 || in_team || forked || (openmp.inside && openmp.inside());
-    if (alone) {
-        job.run(0, 1);
-    } else if (openmp.parallel) {
+void run(int members, const std::function<void(Crew&)>& work, bool at_once) {
+    const bool alone = members <= 1 || in_team || forked || (openmp.inside && openmp.inside()) || !(at_once || rest.over());
+    Job job(work, members);
+    const int threads = std::min(members, MOST_THREADS);
+    if (!alone && openmp.parallel) {
         openmp.parallel([](void* data) { static_cast<Job*>(data)->run(openmp.thread(), openmp.threads()); }, &job,
                         static_cast<unsigned>(threads), 0);
-    } else if (!pool().run(threads, job)) {
-        job.run(0, 1);
+    } else if (alone || !pool().run(threads, job)) {
+        Crew crew(members);
+        work(crew);
+        return;
     }
     if (job.failure) std::rethrow_exception(job.failure);
+    if (job.was_late(threads)) rest.begin();
 }
+
+}  // namespace
+
+void parallel(int members, const std::function<void(Crew&)>& work) { run(members, work, false); }
+
+void parallel_at_once(int members, const std::function<void(Crew&)>& work) { run(members, work, true); }
+
+long times_late() { return rest.times.load(); }
 
 const char* threading() { return openmp.parallel ? "torch's OpenMP" : "own threads"; }
 

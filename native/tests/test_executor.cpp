@@ -10,6 +10,7 @@
 #include "arrays_testing.h"
 #include "dispatch.h"
 #include "executor.h"
+#include "threads.h"
 
 namespace {
 
@@ -160,7 +161,9 @@ Plain plain(const Case& c, const Array& x, const Array& w, const Array& u, const
     return out;
 }
 
-void run(const Case& c, const rondo::Kernels<double>& kernels) {
+// All results, one after the other.
+Array run(const Case& c, const rondo::Kernels<double>& kernels) {
+    rondo::testing::numbers.seed(7);
     const Array x = random_array(c.B * c.T * c.I), w = random_array(c.H * c.I);
     Array u = random_array(c.H * c.H);
     for (double& value : u) value /= std::sqrt(c.H);  // rounding errors must not grow from step to step
@@ -219,6 +222,26 @@ void run(const Case& c, const rondo::Kernels<double>& kernels) {
     rondo::Residuals<double> nothing = inference.place(call, {false}, nullptr, nullptr);
     inference.run_forward(call, {inferred.data()}, {}, inference.pack(parameters, packed_rows), nothing);
     expect_near(inferred, wanted.last, "the last state where no other is kept");
+    Array all;
+    for (const Array* one : {&y, &last, &dx, &dgiven, &dfresh, &dw, &du, &db, &inferred}) {
+        all.insert(all.end(), one->begin(), one->end());
+    }
+    return all;
+}
+
+// Inside a team there is no other: one thread does all members' parts.
+void same_without_a_team(const Case& c, const rondo::Kernels<double>& kernels) {
+    const Array by_a_team = run(c, kernels);
+    Array alone;
+    rondo::parallel(2, [&](rondo::Crew& crew) {
+        crew.each([&](int member) {
+            if (member == 0) alone = run(c, kernels);
+        });
+    });
+    if (by_a_team != alone) {
+        ++failures;
+        std::fprintf(stderr, "FAILED %s: other results without a team\n", context.c_str());
+    }
 }
 
 // The gradients of a dense run, from two runs over its halves with one set of sums.
@@ -304,7 +327,7 @@ int main() {
     for (const rondo::Kernels<double>* kernels :
          {rondo::kernels_avx512<double>(), rondo::kernels_avx2<double>(), rondo::kernels_generic<double>()}) {
         if (!kernels) continue;
-        for (int threads : {1, 2}) {
+        for (int threads : {1, 2, 3}) {
             for (const auto& [B, T, I, H] : {std::array{1, 1, 1, 1}, std::array{3, 7, 5, 19}, std::array{2, 9, 33, 100},
                                              std::array{20, 40, 4, 70}, std::array{4, 1, 64, 160}, std::array{1, 6, 16, 32},
                                              std::array{0, 3, 2, 3}, std::array{2, 0, 2, 3}}) {
@@ -316,7 +339,8 @@ int main() {
                               std::to_string(B) + " " + std::to_string(T) + " " + std::to_string(I) + " " +
                               std::to_string(H) + (c.ragged ? ", ragged" : c.resets ? ", resets" : "") +
                               (c.reverse ? ", reverse" : "") + (c.packed ? ", packed" : "");
-                    run(c, *kernels);
+                    if (threads == 1) run(c, *kernels);
+                    else same_without_a_team(c, *kernels);
                     if (T > 1 && variant == 0) run_in_halves(c, *kernels);
                     ++cases;
                 }

@@ -1,11 +1,13 @@
-// The team and its barrier: every member runs once, barriers keep rounds apart, exceptions arrive.
+// The team: every member's part is done once, phases keep apart, exceptions arrive, and nobody who is late is waited for
+// twice.
 
+#include "threads.h"
+
+#include <chrono>
 #include <cstdio>
 #include <stdexcept>
 #include <thread>
 #include <vector>
-
-#include "threads.h"
 
 namespace {
 
@@ -17,53 +19,79 @@ void expect(bool holds, const char* what) {
     std::fprintf(stderr, "FAILED: %s\n", what);
 }
 
-// Members write in one round what the others read in the next: a barrier that lets one through early shows
-// as a wrong sum, or to ThreadSanitizer as a race.
-void rounds(int threads) {
-    int team = 0;
-    std::vector<long> cells(threads, 0);
-    rondo::Barrier* barrier = nullptr;
-    std::atomic<rondo::Barrier*> shared{nullptr};
-    bool wrong = false;
-    rondo::parallel(threads, [&](int member, int members) {
-        if (member == 0) {
-            team = members;
-            barrier = new rondo::Barrier(members);
-            shared.store(barrier, std::memory_order_release);
-        }
-        rondo::Barrier* mine;
-        while (!(mine = shared.load(std::memory_order_acquire))) std::this_thread::yield();
+void sleep(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+// Until threads that were late are asked for again.
+void rested() { sleep(400); }
+
+// Members write in one phase what the others read in the next: a phase that ends early shows as a wrong sum, or to
+// ThreadSanitizer as a race.
+void phases(int members) {
+    std::vector<long> cells(members, 0);
+    std::vector<char> wrong(members, 0);
+    rondo::parallel(members, [&](rondo::Crew& crew) {
         for (int round = 1; round <= 300; ++round) {
-            cells[member] = round;
-            mine->wait();
-            long sum = 0;
-            for (int other = 0; other < members; ++other) sum += cells[other];
-            if (sum != static_cast<long>(round) * members && member == 0) wrong = true;
-            mine->wait();
+            crew.phase([&](int member) { cells[member] = round; });
+            crew.phase([&](int member) {
+                long sum = 0;
+                for (int other = 0; other < members; ++other) sum += cells[other];
+                if (sum != static_cast<long>(round) * members) wrong[member] = 1;
+            });
         }
     });
-    expect(!wrong, "a barrier let a member through early");
-    expect(team >= 1 && team <= threads, "the size of the team");
-    delete barrier;
+    for (char one : wrong) expect(!one, "a phase ended early");
 }
 
-void members_run_once(int threads) {
-    std::vector<std::atomic<int>> runs(threads);
-    std::atomic<int> members_seen{0};
-    rondo::parallel(threads, [&](int member, int members) {
-        runs[member].fetch_add(1);
-        members_seen.store(members);
+void members_are_done_once(int members) {
+    std::vector<std::atomic<int>> runs(members);
+    rondo::parallel(members, [&](rondo::Crew& crew) {
+        crew.each([&](int member) { runs[member].fetch_add(1); });
+        crew.phase([&](int member) { runs[member].fetch_add(10); });
+        crew.each([&](int member) { runs[member].fetch_add(100); });
     });
-    int total = 0;
-    for (auto& one : runs) total += one.load();
-    expect(total == members_seen.load(), "each member runs once");
+    for (auto& one : runs) expect(one.load() == 111, "each member's part is done once");
+}
+
+// One member sleeps, in the first phase or in a later one. Nobody waits for its thread a second time, all parts are
+// done all the same, and for a while there is no team.
+void who_is_late_is_left_out(int members, int sleeps_in) {
+    rested();
+    const long before = rondo::times_late();
+    std::vector<int> done(members, 0);
+    std::vector<std::thread::id> by(members);
+    rondo::parallel(members, [&](rondo::Crew& crew) {
+        for (int phase = 0; phase < 40; ++phase) {
+            crew.phase([&](int member) {
+                if (member == members - 1 && phase == sleeps_in) sleep(30);
+                ++done[member];
+                by[member] = std::this_thread::get_id();
+            });
+        }
+    });
+    const auto since = std::chrono::steady_clock::now();
+    std::atomic<int> crews{0};
+    rondo::parallel(members, [&](rondo::Crew&) { crews.fetch_add(1); });
+    const bool soon = std::chrono::steady_clock::now() - since < std::chrono::milliseconds(5);
+    expect(crews.load() == 1 || !soon, "there is no team for a while");
+    for (int one : done) expect(one == 40, "all parts are done though a thread was late");
+    for (const auto& one : by) expect(one == std::this_thread::get_id(), "the first thread goes on without who is late");
+    expect(rondo::times_late() == before + 1, "a thread that is late is noticed");
+    std::atomic<int> at_once{0};
+    rondo::parallel_at_once(members, [&](rondo::Crew&) { at_once.fetch_add(1); });
+    expect(at_once.load() == members, "unless all are wanted");
+    rested();
+    std::atomic<int> again{0};
+    rondo::parallel(members, [&](rondo::Crew& crew) { crew.phase([&](int) { again.fetch_add(1); }); });
+    expect(again.load() == members, "then there is a team again");
 }
 
 void exceptions_arrive() {
     bool caught = false;
     try {
-        rondo::parallel(3, [](int member, int members) {
-            if (member == members - 1) throw std::runtime_error("from a member");
+        rondo::parallel(3, [](rondo::Crew& crew) {
+            crew.each([](int member) {
+                if (member == 2) throw std::runtime_error("from a member");
+            });
         });
     } catch (const std::runtime_error&) {
         caught = true;
@@ -72,13 +100,16 @@ void exceptions_arrive() {
 }
 
 void inside_a_team_is_alone() {
-    std::atomic<int> largest{0};
-    rondo::parallel(2, [&](int, int) {
-        rondo::parallel(2, [&](int, int members) {
-            if (members > largest.load()) largest.store(members);
+    std::atomic<int> threads{0}, parts{0};
+    rondo::parallel(2, [&](rondo::Crew& outer) {
+        outer.each([&](int) {
+            rondo::parallel(3, [&](rondo::Crew& crew) {
+                threads.fetch_add(1);
+                crew.phase([&](int) { parts.fetch_add(1); });
+            });
         });
     });
-    expect(largest.load() == 1, "a team inside a team has one member");
+    expect(threads.load() == 2 && parts.load() == 6, "a team inside a team is one thread");
 }
 
 void many_callers() {
@@ -87,27 +118,25 @@ void many_callers() {
     for (int i = 0; i < 4; ++i) {
         callers.emplace_back([&] {
             for (int k = 0; k < 50; ++k) {
-                std::atomic<int> part{0};
-                std::atomic<int> team{0};
-                rondo::parallel(2, [&](int, int members) {
-                    part.fetch_add(1);
-                    team.store(members);
-                });
-                sum.fetch_add(part.load() == team.load() ? 1 : 1000000);
+                std::atomic<int> parts{0};
+                rondo::parallel(2, [&](rondo::Crew& crew) { crew.phase([&](int) { parts.fetch_add(1); }); });
+                sum.fetch_add(parts.load());
             }
         });
     }
     for (auto& caller : callers) caller.join();
-    expect(sum.load() == 200, "several threads may call at once");
+    expect(sum.load() == 400, "several threads may call at once");
 }
 
 }  // namespace
 
 int main() {
-    for (int threads : {1, 2, 3, 5}) {
-        members_run_once(threads);
-        rounds(threads);
+    for (int members : {1, 2, 3, 5}) {
+        members_are_done_once(members);
+        phases(members);
     }
+    for (int phase : {0, 3}) who_is_late_is_left_out(2, phase);
+    who_is_late_is_left_out(3, 1);
     exceptions_arrive();
     inside_a_team_is_alone();
     many_callers();
