@@ -140,6 +140,12 @@ def test_other_models_do_not_answer_line_by_line(rondo: Run, text_model: Path, d
         assert f"is a model of {task}, which does not answer item by item" in ended.err
 
 
+def test_a_classifier_does_not_write(rondo: Run, class_model: Path) -> None:
+    ended = rondo("generate", class_model)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"which reads and does not write; see rondo predict {class_model}" in ended.err
+
+
 def test_what_cannot_be_asked_is_said(rondo: Run, class_model: Path, lines: Path) -> None:
     for arguments, said in (
         ((lines, lines), "predict takes one FILE, not 2"),

@@ -21,13 +21,26 @@ POEMS = [
 
 
 def write_samples(folder: Path) -> None:
-    """Two files of English-like text, and `poems.jsonl`: eight real poems, 200 of random characters."""
+    """Two files of English-like text, two of reviews with their labels, lines of text, word vectors, and
+    `poems.jsonl`: eight real poems, 200 of random characters.
+    """
     (folder / "my_text.txt").write_text(inspect.getsource(textwrap) + inspect.getsource(random), encoding="utf-8")
     (folder / "another_text.txt").write_text(inspect.getsource(json), encoding="utf-8")
+    for name, count in (("reviews.csv", 80), ("new_reviews.csv", 20)):
+        (folder / name).write_text("text,label\n" + "".join(_reviews(count)), encoding="utf-8")
+    (folder / "texts.txt").write_text("A good film.\n\nThe music was dull.\n" * 200, encoding="utf-8")
+    (folder / "vectors.txt").write_text("good 1 2 0.5\nbad -1 2 0.5\nfilm 0 -2 0.1\n", encoding="utf-8")
     with (folder / "poems.jsonl").open("w", encoding="utf-8") as file:
         for title, author, paragraphs in [*POEMS, *_random_poems(200)]:
             poem = {"title": title, "author": author, "paragraphs": paragraphs}
             file.write(json.dumps(poem, ensure_ascii=False) + "\n")
+
+
+def _reviews(count: int) -> list[str]:
+    choose = random.Random(count)
+    words = "the film was of a kind and its music too".split()  # noqa: SIM905
+    kinds = [choose.choice(("good", "bad")) for _ in range(count)]
+    return [f'"{" ".join(choose.choices(words, k=6))}, a {kind} one",{kind}\n' for kind in kinds]
 
 
 def _random_poems(count: int) -> list[tuple[str, str, list[str]]]:

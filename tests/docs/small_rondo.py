@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-BUDGETS = ("--minutes", "--epochs", "--steps")
+BUDGETS = ("--minutes", "--epochs", "--steps", "--pretrain-epochs", "--pretrain-minutes")
 STEPS = "3"
 LENGTH = 20
 SHAPE = "2x3x4x5"
@@ -15,7 +15,8 @@ def small_budget(arguments: list[str]) -> list[str]:
     if "--help" in arguments or not arguments:
         return arguments
     if arguments[0] == "train":
-        return [*_without(arguments, BUDGETS), "--steps", STEPS]
+        once = ["--pretrain-epochs", "1"] if "--pretrain" in arguments else []
+        return [*_without(arguments, BUDGETS), "--steps", STEPS, *once]
     if arguments[0] == "demo":
         return [*_without(arguments, BUDGETS), "--minutes", "0.1"]
     if arguments[0] == "generate":

@@ -91,8 +91,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _refuse_others(task: Any, folder: str, given: dict[str, Any], found: Sequence[Group]) -> None:
     """An option of the other task would change nothing, so it is an error."""
-    if task == "digits":
-        raise UsageError(f"{folder} is a model of digits, which reads and does not write; see rondo evaluate {folder}")
+    if task in TASKS and task not in ("text", "poetry"):
+        verb = "predict" if TASKS[task].home_of_reading else "evaluate"
+        raise UsageError(f"{folder} is a model of {task}, which reads and does not write; see rondo {verb} {folder}")
     if task not in TASKS:
         return  # loading says what is wrong
     for group in found:

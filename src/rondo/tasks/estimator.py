@@ -89,6 +89,8 @@ class Estimator(BaseEstimator):
         made = cls(**{name: value for name, value in saved.items() if name in names})
         if isinstance(saved.get("seed"), int):
             made.set_params(random_state=saved["seed"])
+        if isinstance(weights := config.get("class_weights"), list) and "class_weight" in names:
+            made.set_params(class_weight={name: weight for name, weight in weights})  # noqa: C416
         return made
 
     def _resolved(self, seed: int, **more: Any) -> Any:

@@ -110,7 +110,7 @@ def in_python(text: str, names: Collection[str]) -> str:
     """A text about flags, with the names that these parameters have in Python."""
 
     def name(found: re.Match[str]) -> str:
-        plain = found[1].replace("-", "_")
+        plain = found[1].replace("-", "_").replace("seed", "random_state")
         return plain if plain in names else found[0]
 
     return _FLAG.sub(name, text)

@@ -152,6 +152,19 @@ def test_a_copy_says_the_same(fitted: NumberClassifier, blobs: tuple[np.ndarray,
         assert again.get_params() == fitted.get_params()
 
 
+def test_weights_of_classes_are_written_down(blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    NumberClassifier(**QUICK, class_weight={"mid": 2.0, "low": 0.5}).fit(*blobs).save(tmp_path / "m")
+    assert NumberClassifier.load(tmp_path / "m").class_weight == {"mid": 2.0, "low": 0.5}
+
+
+def test_labels_may_be_numbers_of_numpy(blobs: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = blobs
+    expected = NumberClassifier(**QUICK).fit(X, y).predict(X)
+    np.testing.assert_array_equal(NumberClassifier(**QUICK).fit(X, list(y)).predict(X), expected)
+    with pytest.raises(UsageError, match="random_state must be at least 0"):
+        NumberClassifier(**QUICK, random_state=-1).fit(X, y)
+
+
 def test_a_clone_is_not_fitted(fitted: NumberClassifier, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     again = clone(fitted)
     assert again.get_params() == fitted.get_params()

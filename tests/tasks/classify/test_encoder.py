@@ -37,7 +37,7 @@ def test_words_and_marks_are_tokens() -> None:
 
 
 def test_texts_without_blanks_are_read_by_characters() -> None:
-    texts = ["这个酒店很好，早餐也不错。Good", "房间太小了"]
+    texts = ["这个酒店很好，早餐也不错。 Good", "房间太小了"]
     assert made(texts).level == "characters"
     assert shown(made(texts), "酒店 好") == list("酒店 好")
     assert made(texts, level="words").level == "words"

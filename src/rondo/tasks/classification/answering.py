@@ -26,10 +26,10 @@ def answer(classes: Classes, probabilities: npt.NDArray[np.float64]) -> Answer:
     chosen = classes.named(classes.chosen(probabilities[None]))[0]
     listed = list(chosen) if classes.several else [chosen]
     every = {str(name): float(one) for name, one in zip(classes.names, probabilities, strict=True)}
-    values: dict[str, Any] = (
-        {"classes": listed} if classes.several else {"class": chosen, "probability": every[str(chosen)]}
-    )
-    return Answer(BETWEEN.join(map(str, listed)), {**values, "probabilities": every})
+    values: dict[str, Any] = {"classes": listed, "probabilities": every}
+    if not classes.several:
+        values = {"class": chosen, "probability": every[str(chosen)], "probabilities": every}
+    return Answer(" ".join(BETWEEN.join(map(str, listed)).splitlines()), values)
 
 
 def evaluation(

@@ -115,6 +115,8 @@ def _labels(y: Any) -> Any:
         y = np.asarray(y)
     elif isinstance(y, list) and _is_table(y):
         y = np.array(y)
+    elif isinstance(y, list | tuple):
+        y = [label.item() if isinstance(label, np.generic) else label for label in y]
     dimensions = getattr(y, "ndim", 0)
     if dimensions == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)

@@ -60,6 +60,8 @@ def learn(
     source = training_batches(sequences, codes, batch_size=training.batch_size, seed=training.seed)
     summary = train(network, source, loss, watch, training, folder, resume=resume, progress=progress)
     model = ClassifierModel(network, encoder, classes, learner.config)
+    if class_weights is not None:
+        model.config["class_weights"] = [[name, float(weight)] for name, weight in class_weights.items()]
     if training.calibrate and summary.is_main_process:
         model.config["temperature"] = fit_temperature(run(network, watched), watch.codes)
     return model, summary

@@ -117,7 +117,7 @@ class ClassifyPretraining:
 class ClassifyTraining(ClassifierTraining):
     """How to train. Without a budget in epochs, steps or minutes: 10 epochs."""
 
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Learning rate at its peak."""
     weight_decay: float = 0.01
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
