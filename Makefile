@@ -75,10 +75,11 @@ $(VENV)/.installed: $(VENV)/.build-tools $(wildcard native/CMakeLists.txt native
 	$(PIP_INSTALL) $(EDITABLE) '.[poetry]'
 	@touch $@
 
+# seqeval comes as source only and needs an isolated build, which the tools above would not be used by.
 $(VENV)/.installed-dev: $(VENV)/.build-tools
 	@echo "Installing Rondo and what its tests need into $(VENV). The download of torch is large; this can take minutes."
+	$(PIP_INSTALL) seqeval
 	$(PIP_INSTALL) $(EDITABLE) '.[dev]'
-	$(PIP_INSTALL) seqeval  # apart: it comes as source, built by tools that are not installed here
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.build-tools: $(VENV)/.created pyproject.toml constraints.txt

@@ -9,7 +9,7 @@ import torch
 
 from rondo.decoding.viterbi import PADDING, n_best, viterbi
 from rondo.errors import DataError, UsageError
-from rondo.layers.chain import Transitions
+from rondo.layers.transitions import Transitions
 from tests.layers.paths import allowed_for, every_path, make, random_emission
 
 LENGTHS = [3, 0, 5, 1, 5, 2]

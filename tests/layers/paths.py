@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rondo.layers.chain import Transitions
 from rondo.layers.crf import CRF
+from rondo.layers.transitions import Transitions
 
 
 def every_path(emission: Tensor, transitions: Transitions) -> list[tuple[tuple[int, ...], Tensor]]:

@@ -13,8 +13,9 @@ from torch import Tensor
 from rondo.decoding.viterbi import viterbi
 from rondo.errors import DataError, UsageError
 from rondo.layers import chain
-from rondo.layers.chain import Rows, Transitions, forward_backward, log_partition_reference
+from rondo.layers.chain import Rows, forward_backward, log_partition_reference
 from rondo.layers.crf import CRF
+from rondo.layers.transitions import Transitions
 from rondo.testing.tolerances import assert_close
 from tests.layers.paths import allowed_for, every_path, legal_paths, make, random_emission
 

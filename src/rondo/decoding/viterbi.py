@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from rondo.errors import DataError, UsageError
-from rondo.layers.chain import Transitions
 from rondo.layers.masks import checked_lengths
+from rondo.layers.transitions import Transitions
 
 PADDING = -100
 """What stands beyond a sequence's length, and in place of a path that there is not."""

@@ -13,25 +13,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rondo.layers.transitions import Transitions
+
 SCALE_EVERY = 4
 """Steps between two scalings. A step makes numbers at most as many times larger as there are tags."""
-
-
-class Transitions(NamedTuple):
-    """Something about each way through a chain of K tags: its score, or whether it is allowed."""
-
-    start: Tensor
-    """(K,): about the tag of the first step."""
-    between: Tensor
-    """(K, K): about a tag (row) and the one after it (column)."""
-    end: Tensor
-    """(K,): about the tag of the last step."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from rondo.errors import DataError, UsageError
-from rondo.layers.chain import Rows, Transitions, forward_backward, log_partition, log_partition_reference, marginals
+from rondo.layers.chain import Rows, forward_backward, log_partition, log_partition_reference, marginals
 from rondo.layers.masks import as_tensor, checked_lengths
+from rondo.layers.transitions import Transitions
 
 Lengths = Tensor | Sequence[int] | None
 

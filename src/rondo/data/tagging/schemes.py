@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 
 from rondo.errors import DataError, UsageError, nearest
-from rondo.layers.chain import Transitions
+from rondo.layers.transitions import Transitions
 
 OUTSIDE = "O"
 _ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
