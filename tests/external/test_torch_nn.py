@@ -276,3 +276,26 @@ def test_a_state_of_another_form_is_refused(name: str, packed: bool, backend: st
     for state in states:
         with pytest.raises((RuntimeError, ValueError)):
             layer(given, state)
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "vendor"])
+@pytest.mark.parametrize("form", ["batched", "packed"])
+def test_gradients_are_those_of_torch_where_steps_are_computed_again(backend: str, form: str) -> None:
+    theirs, ours = pair("lstm", backend, num_layers=2)
+    ours.recompute_steps = 2
+    x = make_input(form, batch_first=False)
+    grads = []
+    for module in (theirs, ours):
+        output, _ = module(wrapped(x, form))
+        (output.data if form == "packed" else output).square().sum().backward()
+        grads.append([parameter.grad for parameter in module.parameters()])
+    for one, other in zip(*grads, strict=True):
+        assert_close(one, other, torch.float64, gradients=True)
+    assert ours.explain() != pair("lstm", backend, num_layers=2)[1].explain()
+
+
+def test_steps_to_compute_again_are_checked() -> None:
+    _, ours = pair("gru", "auto")
+    ours.recompute_steps = "often"
+    with pytest.raises(UsageError, match="recompute_steps is a whole number of at least 1, or 'auto', not 'often'"):
+        ours(make_input("batched", batch_first=False))

@@ -15,6 +15,7 @@ from rondo.errors import ModelError, UsageError
 from rondo.layers import StackState
 from rondo.models.language_model import LanguageModel, LanguageModelOptions, describe, rebuild
 from rondo.models.weights import count_parameters, load_weights
+from rondo.testing.tolerances import assert_close
 
 # Which token follows 1 is decided by how the row began: a model without memory cannot know it.
 ROWS = torch.tensor([[6, 1, 2, 1, 3, 1, 4, 1, 5], [7, 1, 5, 1, 4, 1, 3, 1, 2]])
@@ -124,6 +125,16 @@ def test_dropouts_act_in_training_only(options: dict[str, Any]) -> None:
         model.eval()
         assert torch.equal(model(ROWS).logits, model(ROWS).logits)
     assert not torch.equal(first, second)
+
+
+def test_steps_are_computed_again_on_request() -> None:
+    usual, lean = made(), made(recompute=True)
+    assert (usual.recurrent.recompute_steps, lean.recurrent.recompute_steps) == (None, "auto")
+    lean.load_state_dict(usual.state_dict())
+    for model in (usual.eval(), lean.eval()):
+        model(ROWS).logits.square().sum().backward()
+    for name, parameter in usual.named_parameters():
+        assert_close(dict(lean.named_parameters())[name].grad, parameter.grad, torch.float32, what=name, gradients=True)
 
 
 def test_output_dropout_is_seen_by_the_read_out_and_is_locked_on_request() -> None:

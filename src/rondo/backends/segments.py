@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from rondo.errors import UsageError
+
 RecomputeSteps = int | Literal["auto"]
 
 
@@ -23,6 +25,15 @@ class Segment(NamedTuple):
 
 ROWS = 384
 """Of a segment, over batch and steps, below which the gradients of matrices cost more than they should."""
+
+
+def checked_steps(steps: RecomputeSteps | None) -> RecomputeSteps | None:
+    """What a user gave as ``recompute_steps``; `UsageError` for what cannot be."""
+    if steps is None or steps == "auto":
+        return steps
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise UsageError(f"recompute_steps is a whole number of at least 1, or 'auto', not {steps!r}")
+    return steps
 
 
 def segment_length(steps: RecomputeSteps, B: int, T: int) -> int:

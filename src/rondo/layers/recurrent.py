@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose
 from rondo.backends.base import Weights
-from rondo.backends.segments import RecomputeSteps
+from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import UsageError
 from rondo.ir.graph import size_of
@@ -112,7 +112,7 @@ class Recurrent(nn.Module):
         self.weight_drop = probability("weight_drop", weight_drop)
         self.locked_dropout = locked_dropout
         self.learned_state = learned_state
-        self.recompute_steps = _recompute_steps(recompute_steps)
+        self.recompute_steps = checked_steps(recompute_steps)
         self.backend = backend
         self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
         if not self._stored:
@@ -375,14 +375,6 @@ def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UsageError(f"{name} is a whole number of at least 1, not {value!r}")
     return value
-
-
-def _recompute_steps(steps: RecomputeSteps | None) -> RecomputeSteps | None:
-    if steps is None or steps == "auto":
-        return steps
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise UsageError(f"recompute_steps is a whole number of at least 1, or 'auto', not {steps!r}")
-    return steps
 
 
 def _projection(cell: Cell, size: int | None) -> int | None:

@@ -48,6 +48,9 @@ class RecurrentOptions:
     """Initial bias of the gate that keeps the state."""
     chrono: int | None = None
     """Chrono initialisation for dependencies of up to this many steps."""
+    recompute: bool = False
+    """Keep what few steps need for the backward pass and compute the rest again: memory grows with the root of the
+    length of what is trained on at once, a step takes a third to a half more time."""
     backend: str = "auto"
     """What runs the layers: auto, vendor (torch's fused layers) or reference."""
 
@@ -92,5 +95,6 @@ class RecurrentOptions:
             init=self.init,
             forget_bias=self.forget_bias,
             chrono=self.chrono,
+            recompute_steps="auto" if self.recompute else None,
             backend=self.backend,
         )

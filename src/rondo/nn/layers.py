@@ -2,7 +2,8 @@
 
 Each is a subclass of torch's class, so that its parameters, its checks and its checkpoints are torch's to
 the letter; what runs it is chosen as for every layer of Rondo's. Set ``module.backend`` to ``"reference"``
-or another name to choose it yourself, and read ``module.explain()``.
+or another name to choose it yourself, and read ``module.explain()``. Set ``module.recompute_steps`` for long
+sequences, as `rondo.Recurrent` has it.
 
 torch.compile breaks its graph at whatever is a ``torch.nn.RNN``, ``LSTM`` or ``GRU``, and so at these, unless
 ``torch._dynamo.config.allow_rnn`` is set; at a `rondo.Recurrent` it never does.
@@ -18,6 +19,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rondo.backends import BACKENDS, Backend, Choice, Request, choose
 from rondo.backends.base import Weights
+from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
 from rondo.layers.stack import unroll_stack
 from rondo.layers.state import suffix
@@ -29,6 +31,7 @@ class _Layers:
     """What the three classes share: which cell they are, which backend runs, and running it."""
 
     backend: str = "auto"
+    recompute_steps: RecomputeSteps | None = None
 
     def explain(self: Any) -> str:
         """Which backend runs, and why not another."""
@@ -53,7 +56,8 @@ class _Layers:
     def _choose(self: Any, *, lengths: bool = False, gradients: bool = False) -> Choice:
         weight = self.weight_hh_l0
         known: dict[Any, Choice] = self.__dict__.setdefault("_rondo_choices", {})
-        key = (self.backend, lengths, gradients, weight.dtype, weight.device)
+        recompute = checked_steps(self.recompute_steps) is not None
+        key = (self.backend, lengths, gradients, recompute, weight.dtype, weight.device)
         if key not in known:
             sizes = {"input": self.input_size, "hidden": self.hidden_size}
             if self.proj_size:
@@ -66,6 +70,7 @@ class _Layers:
                 device=weight.device,
                 lengths=lengths,
                 gradients=gradients,
+                recompute=recompute,
             )
             known[key] = choose(request, self.backend)
         return known[key]
@@ -167,6 +172,7 @@ def _run(module: Any, backend: Backend, x: Tensor, hx: Any, lengths: Tensor | No
         [[states[place] for place in of_layer] for of_layer in places],
         lengths=lengths,
         layer_dropout=module.dropout if module.training else 0.0,
+        recompute_steps=module.recompute_steps,
     )
     ended = [state.parts() for of_layer in after for state in of_layer]
     hidden = tuple(torch.stack([state[part] for state in ended]) for part in cell.state_parts)
