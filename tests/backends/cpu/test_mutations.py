@@ -48,7 +48,10 @@ ASKED: dict[str, tuple[Cell, tuple[str, ...]]] = {
     "min_lstm": (get_cell("min_lstm"), ()),
     "indrnn": (get_cell("indrnn"), ()),
     "normalised": (normalised, ()),
+    "lstm_layer_norm": (get_cell("lstm_layer_norm"), ()),
 }
+ALIKE = {"lstm_layer_norm": {"backward misread: code 1.6 REDUCE.0", "backward misread: code 1.9 REDUCE.0"}}
+"""Mistakes that are none: a mean is taken before a multiple of values is added whose own mean is zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +128,7 @@ def test_every_mistake_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     ]
     caught = {f"{which} {what}": bench.caught_by(plans, plan) for which, what, plans, plan in tried}
     assert len(caught) == len(tried)
-    assert not [what for what, by in caught.items() if by == "nobody"]
+    assert {what for what, by in caught.items() if by == "nobody"} == ALIKE.get(name, set())
     counts = Counter(caught.values())
     assert counts["the verifier"] > 10
     assert counts["the comparison"] > 20
