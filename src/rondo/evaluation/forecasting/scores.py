@@ -1,0 +1,201 @@
+"""Scores of many windows: added up as forecasts come, so that all windows count and no forecast need be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.errors import DataError
+from rondo.evaluation.forecasting import metrics
+from rondo.evaluation.metrics import proportion_interval
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+COVERAGES = (0.5, 0.8, 0.95)
+"""The central intervals whose coverage is counted."""
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+"""The levels of quantiles that bound them, and the median."""
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """What each window scored, and each step of the horizon."""
+
+    which: Integers
+    """(N,) The series of each window."""
+    origin: Integers
+    """(N,) Where it stands in time: equal in windows that were forecast at one moment."""
+    count: Integers
+    """(N,) How many of its values there were to score."""
+    absolute: Floats
+    """(N,) Sum of absolute errors."""
+    squared: Floats
+    smape: Floats
+    """(N,) Sum of the parts of sMAPE."""
+    scale: Floats
+    """(N,) What MASE is relative to."""
+    size: Floats
+    """(N,) Sum of the absolute values."""
+    crps: Floats | None
+    """(N,) Sums; None if the forecasts were points."""
+    pinball: Floats | None
+    """(N, levels) Sums."""
+    hits: Floats | None
+    """(N, coverages) How many values lay within."""
+    by_step: dict[str, Floats]
+    """Of each step of the horizon: mae, rmse, and crps if there is one."""
+    levels: tuple[float, ...] = LEVELS
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    @property
+    def counted(self) -> int:
+        """How many values were scored."""
+        return int(self.count.sum())
+
+    def summary(self) -> dict[str, float]:
+        """All metrics: errors over all values; sMAPE and MASE for each series, then their mean, as in M4."""
+        total = self.counted
+        found = {
+            "mae": float(self.absolute.sum() / total),
+            "mse": float(self.squared.sum() / total),
+            "rmse": float(np.sqrt(self.squared.sum() / total)),
+            "smape": self._over_series(self.smape),
+            "mase": self._over_series(self.absolute / self.scale),
+        }
+        if self.crps is not None and self.pinball is not None and self.hits is not None:
+            found["crps"] = float(self.crps.sum() / total)
+            found["pinball"] = float(self.pinball.sum() / total / len(self.levels))
+            losses = 2 * self.pinball.sum(axis=0) / self.size.sum() if self.size.sum() else np.array([np.nan])
+            found["weighted_quantile_loss"] = float(losses.mean())
+            for place, coverage in enumerate(COVERAGES):
+                found[f"coverage_{round(100 * coverage)}"] = float(self.hits[:, place].sum() / total)
+        return found
+
+    def coverage_interval(self, coverage: float) -> tuple[float, float]:
+        """The binomial interval (Wilson's, 95 %) of a share of hits, as if values were independent of each other."""
+        if self.hits is None:
+            raise DataError("forecasts that are points cover nothing.")
+        hits = self.hits[:, COVERAGES.index(coverage)].sum()
+        return proportion_interval(round(float(hits)), self.counted)
+
+    def per_series(self) -> dict[int, dict[str, float]]:
+        """The summary of each series."""
+        return {int(one): self.choose(self.which == one).summary() for one in np.unique(self.which)}
+
+    def choose(self, windows: npt.NDArray[np.bool_]) -> WindowScores:
+        """Some of the windows; what there is by step stays that of all."""
+        return WindowScores(
+            self.which[windows], self.origin[windows], self.count[windows], self.absolute[windows],
+            self.squared[windows], self.smape[windows], self.scale[windows], self.size[windows],
+            None if self.crps is None else self.crps[windows],
+            None if self.pinball is None else self.pinball[windows],
+            None if self.hits is None else self.hits[windows],
+            self.by_step, self.levels,
+        )  # fmt: skip
+
+    def _over_series(self, sums: Floats) -> float:
+        """The mean over series of each one's mean over its values; series without any (NaN) are left out."""
+        known = ~np.isnan(sums) & (self.count > 0)
+        if not known.any():
+            return float("nan")
+        series, place = np.unique(self.which[known], return_inverse=True)
+        numbers = np.bincount(place, weights=self.count[known], minlength=len(series))
+        return float((np.bincount(place, weights=sums[known], minlength=len(series)) / numbers).mean())
+
+
+@dataclass
+class Scorer:
+    """Takes forecasts piece by piece."""
+
+    levels: tuple[float, ...] = LEVELS
+    _parts: list[list[Floats | None]] = field(default_factory=list)
+    _ends: list[tuple[Integers, Integers]] = field(default_factory=list)
+    _steps: list[Floats] = field(default_factory=list)
+
+    def add(
+        self,
+        actual: Floats,
+        point: Floats,
+        *,
+        which: npt.ArrayLike,
+        origin: npt.ArrayLike,
+        scale: npt.ArrayLike,
+        samples: Floats | None = None,
+        quantiles: Floats | None = None,
+        quantile_levels: Sequence[float] | None = None,
+    ) -> None:
+        """Windows: actual and point (N, H), with samples (N, H, K) or quantiles (N, H, levels) or neither."""
+        gaps = metrics._gaps(actual, point)
+        absolute, squared = np.abs(gaps), gaps * gaps
+        score = sums = hits = None
+        if samples is not None:
+            found = np.moveaxis(np.quantile(samples, self.levels, axis=-1), 0, -1)
+            score = metrics.crps(actual, samples)
+        elif quantiles is not None:
+            told = tuple(self.levels if quantile_levels is None else quantile_levels)
+            score = metrics.crps_of_quantiles(actual, quantiles, told)
+            found = quantiles if told == self.levels else between(quantiles, told, self.levels)
+        if score is not None:
+            sums = np.nansum(metrics.pinball(actual, found, self.levels), axis=1)
+            hits = np.stack([self._hits(actual, found, coverage) for coverage in COVERAGES], axis=-1)
+        parts = [absolute, squared, metrics.smape_parts(actual, point), np.abs(actual)]
+        self._parts.append(
+            [
+                (~np.isnan(gaps)).sum(axis=1).astype(np.float64),
+                *(np.nansum(part, axis=1) for part in parts),
+                np.broadcast_to(np.asarray(scale, np.float64), len(gaps)),
+                None if score is None else np.nansum(score, axis=1),
+                sums,
+                hits,
+            ]
+        )
+        whole = [np.broadcast_to(np.asarray(one, np.int64), len(gaps)) for one in (which, origin)]
+        self._ends.append((whole[0], whole[1]))
+        columns = [(~np.isnan(gaps)).sum(axis=0), np.nansum(absolute, axis=0), np.nansum(squared, axis=0)]
+        self._steps.append(np.stack([*columns, np.nansum(gaps * 0 if score is None else score, axis=0)]))
+
+    def done(self) -> WindowScores:
+        """The scores of all windows that were added."""
+        if not self._parts:
+            raise DataError("there is no window to score.")
+        columns = [
+            None if parts[0] is None else np.concatenate([part for part in parts if part is not None])
+            for parts in zip(*self._parts, strict=True)
+        ]
+        count, absolute, squared, smape, size, scale, score, sums, hits = columns
+        if count is None or absolute is None or squared is None or smape is None or size is None or scale is None:
+            raise DataError("there is no window to score.")
+        if not count.sum():
+            raise DataError("all values that were to be scored are missing.")
+        number, errors, squares, scores = np.sum(self._steps, axis=0)
+        with np.errstate(invalid="ignore"):
+            by_step = {"mae": errors / number, "rmse": np.sqrt(squares / number)}
+            if score is not None:
+                by_step["crps"] = scores / number
+        which, origin = (np.concatenate(ends) for ends in zip(*self._ends, strict=True))
+        return WindowScores(
+            which, origin, count.astype(np.int64), absolute, squared, smape, scale, size, score, sums, hits, by_step,
+            self.levels,
+        )  # fmt: skip
+
+    def _hits(self, actual: Floats, found: Floats, coverage: float) -> Floats:
+        low, high = (self._level((1 + sign * coverage) / 2) for sign in (-1, 1))
+        return np.nansum(metrics.inside(actual, found[..., low], found[..., high]), axis=1)
+
+    def _level(self, level: float) -> int:
+        return int(np.argmin(np.abs(np.asarray(self.levels) - level)))
+
+
+def between(quantiles: Floats, told: Sequence[float], wanted: Sequence[float]) -> Floats:
+    """Quantiles (..., told) at other levels: on straight lines between those told, flat beyond the outermost."""
+    known, levels = np.asarray(told), np.asarray(wanted)
+    right = np.clip(np.searchsorted(known, levels), 1, len(known) - 1)
+    share = np.clip((levels - known[right - 1]) / (known[right] - known[right - 1]), 0.0, 1.0)
+    mixed: Floats = quantiles[..., right - 1] * (1 - share) + quantiles[..., right] * share
+    return mixed
