@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from rondo.layers import Recurrent, StackState
     from rondo.nn import accelerate
     from rondo.tasks.classify.estimator import TextClassifier
+    from rondo.tasks.digits.estimator import DigitClassifier
     from rondo.tasks.registry import load, train
+    from rondo.tasks.signals.estimator import SignalClassifier
 
 _HOME = {
     "Cell": "rondo.cells",
+    "DigitClassifier": "rondo.tasks.digits.estimator",
     "Recurrent": "rondo.layers",
+    "SignalClassifier": "rondo.tasks.signals.estimator",
     "StackState": "rondo.layers",
     "State": "rondo.cells",
     "TextClassifier": "rondo.tasks.classify.estimator",
@@ -36,8 +40,8 @@ _HOME = {
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
 __all__ = [
-    "Cell", "Recurrent", "StackState", "State", "TextClassifier", "__version__", "accelerate", "cell", "get_cell",
-    "load", "nn", "train",
+    "Cell", "DigitClassifier", "Recurrent", "SignalClassifier", "StackState", "State", "TextClassifier", "__version__",
+    "accelerate", "cell", "get_cell", "load", "nn", "train",
 ]  # fmt: skip
 
 

@@ -137,7 +137,7 @@ WORDS = (
     Case("a device that is not here", f"{TRAIN} --device cuda:77", "--device cuda", code=2, prepare=GOOD),
     Case("no file", "train text --out m", "needs at least one FILE", code=2),
     Case("no folder", "train text a.txt", "needs --out DIR", code=2, prepare=GOOD),
-    Case("digits take no files", "train digits foo --out m", "takes no files, but 'foo'", code=2),
+    Case("no file of signals", "train signals --out m", "needs at least one FILE", code=2),
     Case("no model", "generate", "needs MODEL", code=2),
     Case("no model to predict with", "predict", "needs MODEL", code=2),
     Case("option of classify", "train classify a.csv --out m --max-token 3", "did you mean '--max-tokens'?", code=2),
@@ -146,8 +146,10 @@ WORDS = (
     Case("no tokens", "train classify a.csv --out m --max-tokens 0", "--max-tokens is at least 1", code=2),
     Case("a read-out that is none", "train classify a.csv --out m --readout men", "did you mean 'mean'?", code=2),
     Case("no cell", "explain", "needs CELL", code=2),
-    Case("files for digits", "train digits a.txt --out m", "train digits takes no files, but 'a.txt'", code=2,
-         prepare=GOOD),
+    Case("option of signals", "train signals a.ts --out m --scalin each", "did you mean '--scaling'?", code=2),
+    Case("less than no noise", "train signals a.ts --out m --noise -1", "--noise is at least 0", code=2),
+    Case("an order that is none", "train digits --out m --order row", "did you mean 'rows'?", code=2),
+    Case("classes of no images", "train digits --out m --labels l.idx", "--labels names the classes of a FILE", 2),
     Case("a number", f"{TRAIN} --layers two", "--layers needs a whole number, not 'two'", code=2, prepare=GOOD),
     Case("out of range", f"{TRAIN} --learning-rate -1", "--learning-rate must be above 0", code=2, prepare=GOOD),
     Case("not a number", f"{TRAIN} --learning-rate nan", "--learning-rate must be above 0", code=2, prepare=GOOD),
@@ -431,9 +433,10 @@ def test_bad_wishes_when_scoring(words: str, said: str, rondo: Run, text_model: 
     check(rondo, ["evaluate", str(text_model), *words.split()], said, 2, text_model)
 
 
-def test_digits_do_not_write_and_take_no_files(rondo: Run, digit_model: Path, text: Path) -> None:
+def test_digits_do_not_write_and_are_no_texts(rondo: Run, digit_model: Path, text: Path) -> None:
     check(rondo, ["generate", str(digit_model)], "reads and does not write", 2, digit_model)
-    check(rondo, ["evaluate", str(digit_model), str(text)], "takes no files", 2, digit_model)
+    check(rondo, ["evaluate", str(digit_model), str(text)], "is no idx file", 1, digit_model)
+    check(rondo, ["predict", str(digit_model)], "they cannot be piped in", 2, digit_model)
 
 
 @pytest.mark.parametrize(

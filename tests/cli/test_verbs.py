@@ -279,7 +279,7 @@ def test_the_encoding_is_used(rondo: Run, text_model: Path, tmp_path: Path) -> N
 
 
 def test_scores_of_digits_and_poems(rondo: Run, digit_model: Path, poetry_model: Path) -> None:
-    assert 0 <= rondo("evaluate", digit_model, "--json").json["accuracy"] <= 1
+    assert 0 <= rondo("evaluate", digit_model, "--json").json["score"] <= 1
     assert "accuracy" in rondo("evaluate", digit_model).out
     poems = poetry_model.parent / "poems.jsonl"
     command = ["evaluate", poetry_model, poems, "--samples", "8"]

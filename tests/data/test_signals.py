@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from rondo.data.arrays import read_idx, read_npz
+from rondo.data.images import ImageFormat, read_images
 from rondo.data.labelled import Labelled
 from rondo.data.series_files import class_name
-from rondo.data.signals import SignalFormat, as_signals, fill_missing, iter_signals, read_images, read_signals
+from rondo.data.signals import SignalFormat, as_signals, fill_missing, iter_signals, read_signals
 from rondo.errors import DataError
 
 NAN = float("nan")
@@ -276,17 +277,17 @@ def test_images_find_their_classes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.items, images)
     assert (data.labels, data.where(1)) == (["7", "3"], f"{path}, image 2")
     other = written(tmp_path, idx(np.array([1, 2])), "other")
-    assert read_images(path, label_file=other).labels == ["1", "2"]
+    assert read_images(path, ImageFormat(labels=str(other))).labels == ["1", "2"]
     assert read_images(path, labelled=False).labels is None
     with pytest.raises(DataError, match=r"long has 3 labels, .*images-idx3-ubyte\.gz 2 images"):
-        read_images(path, label_file=written(tmp_path, idx(np.array([1, 2, 3])), "long"))
+        read_images(path, ImageFormat(labels=str(written(tmp_path, idx(np.array([1, 2, 3])), "long"))))
     with pytest.raises(DataError, match="1 axes; images are"):
         read_images(other, labelled=False)
 
 
 def test_images_in_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_test=np.arange(8).reshape(2, 2, 2), y_test=np.array([4, 5]))
-    data = read_images(tmp_path / "a.npz", SignalFormat(values="x_test", label_column="y_test"))
+    data = read_images(tmp_path / "a.npz", ImageFormat(values="x_test", label_column="y_test"))
     assert (data.items.shape, data.labels) == ((2, 2, 2), ["4", "5"])  # type: ignore[attr-defined]
 
 

@@ -41,7 +41,7 @@ def test_it_ends_with_two_models_and_one_page(small: Path) -> None:
     found = demo.run_demo(small, seed=3)
 
     page = shown(small / "report.html")
-    for said in ("Rondo's demonstration", "Text: samples", "Digits and what was read in them", "Kneser-Ney, order",
+    for said in ("Rondo's demonstration", "Text: samples", "Images and what was read in them", "Kneser-Ney, order",
                  "logistic regression", "temperature 0.5", found["text_verdict"]):  # fmt: skip
         assert said in page
     for command, what in found["next"]:
@@ -49,7 +49,7 @@ def test_it_ends_with_two_models_and_one_page(small: Path) -> None:
         assert what in page
     assert found["text"]["seed"] == found["digits"]["seed"] == 3
     assert rondo.load(small / "text").generate("x", length=3, seed=0)[0].startswith("x")
-    assert rondo.load(small / "digits").evaluate()["accuracy"] == found["digits"]["score"]
+    assert rondo.load(small / "digits").evaluate()["score"] == found["digits"]["score"]
     with pytest.raises(UsageError, match="--overwrite"):
         demo.run_demo(small)
     assert demo.run_demo(small, overwrite=True)["report"] == str(small / "report.html")

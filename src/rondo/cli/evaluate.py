@@ -18,7 +18,9 @@ from rondo.tasks.registry import TASKS, load
 
 POSITIONAL = (
     Option("model", str, "the folder that training wrote.", metavar="MODEL", required=True),
-    Option("files", str, "What to score; a model of digits has its own held-out part.", metavar="FILE ...", many=True),
+    Option(
+        "files", str, "What to score; one of scikit-learn's digits has a held-out part.", metavar="FILE ...", many=True
+    ),
 )
 READING = (
     Option("encoding", str, "Encoding of the files; default: found out from the bytes.", metavar="NAME"),
@@ -47,7 +49,8 @@ def run(arguments: Sequence[str]) -> int:
             "Score a model beside its baseline. Text: nats, bits per character and perplexity of the files, read "
             "from beginning to end with the state carried. Verse: form, rhyme, tones, repetition and copied lines "
             "of poems by the model, beside those of the human poems in the files. Classes: accuracy and the other "
-            "scores of classifiers on labelled texts, beside the baselines that were fitted in training."
+            "scores of classifiers on labelled texts, signals or images, beside the baselines that were fitted in "
+            "training."
         ),
         examples=EXAMPLES,
         positional=POSITIONAL,
@@ -70,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         if name not in [option.name for option in allowed]:
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} has no meaning for {folder}, a model of {task}")
-    if task in TASKS and TASKS[task].takes_files and not files:
+    if task in TASKS and TASKS[task].needs_files and not files:
         raise UsageError(f"evaluate needs at least one FILE for {folder} to be scored on")
     with only_json(as_json):
         model = load(folder, device=device)
@@ -82,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
             if own:
                 given = {"reading": model.reading(**given)}
             result = {"model": folder, **model.evaluate(files, **given)}
-    known = learned_from(config, files) if task in ("text", "classify") else []
+    known = learned_from(config, files) if task in TASKS and task != "poetry" else []
     notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]
     if notes:
         result["notes"] = notes

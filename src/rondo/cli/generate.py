@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     given = parse(
         arguments,
         command="rondo generate",
-        about="Let a model write, to the terminal as it is made. A model of digits only reads.",
+        about="Let a model write, to the terminal as it is made. Classifiers only read.",
         examples=EXAMPLES,
         positional=[MODEL],
         groups=found,

@@ -65,8 +65,6 @@ def evaluated(result: Mapping[str, Any]) -> str:
     """The end of ``rondo evaluate``."""
     if "score" in result:
         return _class_scores(result)
-    if "accuracy" in result:
-        return f"accuracy {result['accuracy']:.1%} on {result['images']} held-out images"
     lines = []
     if "nats" in result:
         lines.append(_text_scores(result))

@@ -84,9 +84,15 @@ EXAMPLES = {
         "rondo train classify train.tsv --valid dev.tsv --test test.tsv --text-column 1 --label-column 2 --out m",
         "rondo train classify folder_of_folders --out my-classifier --vectors glove.6B.100d.txt --calibrate",
     ),
+    "signals": (
+        "rondo train signals recordings.tsv --out my-signals --epochs 50",
+        "rondo train signals GunPoint_TRAIN.tsv --test GunPoint_TEST.tsv --out my-signals",
+        "rondo train signals motions.npz --label-column action --group-column subject --out my-signals",
+    ),
     "digits": (
-        "rondo train digits --out my-digits",
-        "rondo train digits --out my-digits --cell min_gru --epochs 20 --overwrite",
+        "rondo train digits --out my-digits  # those that come with scikit-learn",
+        "rondo train digits train-images-idx3-ubyte.gz --test t10k-images-idx3-ubyte.gz --out my-digits --epochs 5",
+        "rondo train digits train-images-idx3-ubyte.gz --out m --order pixels --permute 0 --cell min_gru",
     ),
 }
 
@@ -104,12 +110,12 @@ def run(arguments: Sequence[str]) -> int:
         command=f"rondo train {task.name}",
         about=_about(task),
         examples=EXAMPLES[task.name],
-        positional=[Option("files", str, _files(task), metavar="FILE ...", many=True)] if task.takes_files else [],
+        positional=[Option("files", str, _files(task), metavar="FILE ...", many=True)],
         groups=groups(task),
     )
     own = {name: given.pop(name, None) for name in ("files", "out", "resume", "overwrite", "config", "json", "quiet")}
     options: Any = from_flat(task.options, {**_from_file(own["config"], task), **given})
-    if task.takes_files and not own["files"]:
+    if task.needs_files and not own["files"]:
         raise UsageError(f"train {task.name} needs at least one FILE to learn from")
     usable_device(options.training.device)  # said now, before a folder is made, or an older model discarded
     result = _train(task, options, own)
@@ -145,9 +151,7 @@ def _train(task: Task, options: Any, own: dict[str, Any]) -> dict[str, Any]:
     further = {"resume": bool(own["resume"]), "overwrite": bool(own["overwrite"])}
     quiet = bool(own["quiet"]) or not is_main_process()
     with only_json(bool(own["json"])), progress_for(quiet=quiet) as progress:
-        if task.takes_files:
-            return task.train(own["files"], own["out"], options, progress=progress, **further)
-        return task.train(own["out"], options, progress=progress, **further)
+        return task.train(own["files"] or [], own["out"], options, progress=progress, **further)
 
 
 def _from_file(path: str | None, task: Task) -> dict[str, Any]:
@@ -176,12 +180,12 @@ def _tasks() -> str:
 
 def _about(task: Task) -> str:
     head = f"{task.summary[:1].upper()}{task.summary[1:]}."
-    if not task.takes_files:
-        return f"{head} The data comes with scikit-learn."
     return f"{head} Files may be plain or .gz, .xz, .bz2, .zip, in any encoding."
 
 
 def _files(task: Task) -> str:
     if task.name == "poetry":
         return "Poems: JSON lines with 'paragraphs', or plain text."
+    if task.name == "digits":
+        return "Images (idx or .npz); none: the digits of scikit-learn."
     return "What to learn from; several files are read one after the other."

@@ -1,7 +1,6 @@
-"""Signals and images with their classes, from every format, or from arrays in memory.
+"""Signals with their classes, from every format, or from arrays in memory.
 
-`iter_signals` goes through a text file of any size series by series; `read_signals` and `read_images` have
-all of them at once.
+`iter_signals` goes through a text file of any size series by series; `read_signals` has all of them at once.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Literal, TextIO
 
 import numpy as np
 
-from rondo.data.arrays import class_names, named_array, parted, read_idx, read_npz
+from rondo.data.arrays import class_names, named_array, parted, read_npz
 from rondo.data.files import Paths, open_text
 from rondo.data.labelled import Labelled, Origin, Row, as_list, class_files, from_python, visible_files
 from rondo.data.series_files import Signal, iter_number_table, iter_ts, read_number_file, read_ts_header
@@ -72,40 +71,6 @@ def iter_signals(source: str | Path | TextIO, options: SignalFormat | None = Non
         return
     with open_text(path, encoding=options.encoding) as lines:
         yield from _text_rows(iter(lines), str(path), options)[1]
-
-
-def read_images(
-    path: str | Path,
-    options: SignalFormat | None = None,
-    *,
-    label_file: str | Path | None = None,
-    labelled: bool | None = True,
-) -> Labelled:
-    """Images as one array (N, height, width) from an idx or ``.npz`` file.
-
-    The classes of an idx file are in another, ``label_file``, or in the one that MNIST would have beside it.
-    ``labelled`` says whether they must be there; None means if they are there.
-    """
-    options = options or SignalFormat()
-    labels: list[str] | None = None
-    if _kind(Path(path), options) == "npz":
-        arrays = read_npz(path)
-        images = _required(arrays, options, str(path))
-        found = named_array(arrays, options.label_column, LABELS) if labelled is not False else None
-        labels = None if found is None else class_names(found.tolist())
-        beside = None
-    else:
-        images = read_idx(path)
-        beside = Path(label_file) if label_file is not None else _labels_beside(Path(path))
-        if labelled is not False and beside is not None:
-            labels = class_names(read_idx(beside).tolist())
-    if images.ndim != 3:
-        raise DataError(f"{path} has an array of {images.ndim} axes; images are (number, height, width).")
-    if labels is None and labelled:
-        raise DataError(f"{path}: there is no file or array with the classes of these images; name it.")
-    if labels is not None and len(labels) != len(images):
-        raise DataError(f"{beside or path} has {len(labels)} labels, {path} {len(images)} images.")
-    return Labelled(images, labels, None, [Origin(str(path), n, "image") for n in range(1, len(images) + 1)])
 
 
 def as_signals(items: Any, labels: Any = None, groups: Any = None) -> Labelled:
@@ -226,9 +191,3 @@ def _like_the_first(signals: Iterator[tuple[Signal, str]], channels: int | None)
         channels = channels or signal.shape[1]
         if signal.shape[1] != channels:
             raise DataError(f"{where}: {signal.shape[1]} channels, where the first signal has {channels}.")
-
-
-def _labels_beside(path: Path) -> Path | None:
-    """MNIST's own names: train-images-idx3-ubyte and train-labels-idx1-ubyte."""
-    name = path.name.replace("images", "labels").replace("idx3", "idx1")
-    return path.with_name(name) if name != path.name and path.with_name(name).is_file() else None

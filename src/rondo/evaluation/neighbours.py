@@ -2,14 +2,15 @@
 
 Bagnall et al. 2017, "The great time series classification bake off", show how hard that is. Distances are by
 dynamic time warping, or Euclidean: then signals of other lengths are first stretched to the median length of the
-training part. Signals are scaled each by itself (mean 0
-and deviation 1 in each channel), or all alike by the training part, where the level tells something; which of
-the two, and how wide the window of the warping is, is chosen on the validation part.
+training part. Signals are scaled each by itself (mean 0 and deviation 1 in each channel), or all alike by the
+training part, where the level tells something; which of the two, and how wide the window of the warping is, is
+chosen on the validation part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -29,7 +30,8 @@ WINDOWS = (0.0, 0.03, 0.06, 0.1, 0.2)
 """Windows that are tried, as shares of the longer signal."""
 BLOCK = 1 << 24
 """How many distances are in memory at a time."""
-
+MOST_KEPT = 1 << 22
+"""So many values of training signals are saved with a model at most."""
 
 LIMIT = 3e10
 """Time warping is not among the baselines where it would look at more pairs of steps; this many take minutes."""
@@ -44,6 +46,8 @@ def baselines_for_signals(train: Labelled, valid: Labelled, test: Labelled) -> l
 
 class NearestNeighbour:
     """One nearest neighbour, ``euclidean`` or by ``warping``. ``windows`` are what is tried of the latter."""
+
+    name = "nearest neighbour"
 
     def __init__(self, distance: Literal["euclidean", "warping"], *, windows: Sequence[float] = WINDOWS) -> None:
         self.distance = distance
@@ -66,15 +70,16 @@ class NearestNeighbour:
         best = -np.inf
         for alike in (False, True):
             # The first window decides how to scale; the others are tried with that.
-            scale = _scaling(learned, alike=alike)
+            scale = _scaling(_common(learned), alike=alike)
             score = self._score(scale, learned, labels, asked, valid, self.windows[len(self.windows) // 2])
             if score > best:
                 best, self._alike = score, alike
-        scale, self.window = _scaling(learned, alike=self._alike), self.windows[0]
+        scale, self.window = _scaling(_common(learned), alike=self._alike), self.windows[0]
         if len(self.windows) > 1:
             scores = [self._score(scale, learned, labels, asked, valid, window) for window in self.windows]
             self.window = self.windows[int(np.argmax(scores))]
-        self._scale = _scaling(known, alike=self._alike)
+        self._common = _common(known)
+        self._scale = _scaling(self._common, alike=self._alike)
         self._known, self._labels = self._scale(known), both.labels
         how = "all alike by the training part" if self._alike else "each to mean 0 and deviation 1"
         window = f", window {self.window:.0%} of the length" if self.distance == "warping" else ""
@@ -85,6 +90,43 @@ class NearestNeighbour:
     def predict(self, items: Sequence[Any]) -> tuple[list[Label], Floats | None]:
         asked = self._scale(self._stretched(_filled(items)))
         return self._nearest(self._known, self._labels, asked, self.window), None
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What `from_arrays` makes the fitted baseline of again; nothing if there is too much of it."""
+        known = np.concatenate(self._known)
+        if known.size > MOST_KEPT:
+            return {}
+        header = {
+            "distance": self.distance, "window": self.window, "alike": bool(self._alike), "length": self._length,
+            "classes": self.classes, "about": self.about,
+        }  # fmt: skip
+        number = {name: code for code, name in enumerate(self.classes)}
+        return {
+            "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+            "known": known.astype(np.float32),
+            "lengths": np.array([len(item) for item in self._known]),
+            "codes": np.array([number[label] for label in self._labels]),
+            "common": self._common,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """From arrays in which anything may stand: ValueError, TypeError or KeyError for what is no baseline."""
+        header = json.loads(arrays["header"].tobytes())
+        if header["distance"] not in ("euclidean", "warping"):
+            raise ValueError("its distance is none")
+        made = cls(header["distance"])
+        made.window, made.classes, made.about = float(header["window"]), tuple(header["classes"]), str(header["about"])
+        made._length, made._alike = header["length"], header["alike"]
+        lengths, codes, made._common = arrays["lengths"], arrays["codes"], arrays["common"]
+        known = arrays["known"].astype(np.float64)
+        if lengths.shape != codes.shape or lengths.ndim != 1 or lengths.min() < 1 or lengths.sum() != len(known):
+            raise ValueError("its signals do not fit their classes")
+        if codes.min() < 0 or codes.max() >= len(made.classes) or made._common.shape != (2, *known.shape[1:]):
+            raise ValueError("its signals have other classes or channels")
+        made._known, made._labels = np.split(known, np.cumsum(lengths)[:-1]), [made.classes[k] for k in codes.tolist()]
+        made._scale = _scaling(made._common, alike=made._alike)
+        return made
 
     def work(self, train: Labelled, valid: Labelled, test: Labelled) -> int:
         """About how many pairs of steps have to be looked at for all of it."""
@@ -136,15 +178,19 @@ def _resampled(signal: Floats, length: int) -> Floats:
     return np.stack([np.interp(places, steps, channel) for channel in signal.T], axis=1)
 
 
-def _scaling(learned: Signals, *, alike: bool) -> Callable[[Signals], Signals]:
-    """Scales signals by themselves, or by what the training part has in all. What does not change becomes 0."""
+def _common(learned: Signals) -> Floats:
+    """Means and deviations of the channels over all steps, (2, channels)."""
     steps = np.concatenate(learned)
-    common = steps.mean(axis=0), steps.std(axis=0)
+    return np.stack([steps.mean(axis=0), steps.std(axis=0)])
+
+
+def _scaling(common: Floats, *, alike: bool) -> Callable[[Signals], Signals]:
+    """Scales signals by themselves, or by what the training part has in all. What does not change becomes 0."""
 
     def scale(signals: Signals) -> Signals:
         scaled = []
         for item in signals:
-            mean, deviation = common if alike else (item.mean(axis=0), item.std(axis=0))
+            mean, deviation = common if alike else np.stack([item.mean(axis=0), item.std(axis=0)])
             scaled.append((item - mean) / np.where(deviation > 1e-8, deviation, 1.0))
         return scaled
 

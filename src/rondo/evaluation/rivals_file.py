@@ -27,7 +27,7 @@ class Lasting(Protocol):
     name: str
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All that it needs to predict."""
+        """All that it needs to predict; nothing if that is too much to be kept."""
         ...
 
     @classmethod
@@ -39,7 +39,7 @@ class Lasting(Protocol):
 def rival_bytes(rivals: Sequence[Rival]) -> bytes:
     """A file of those that can be written, in their order."""
     arrays = {
-        f"{place}/{rival.name}/{key}": array
+        f"{place}/{type(rival).name}/{key}": array
         for place, rival in enumerate(rivals)
         if isinstance(rival, Lasting)
         for key, array in rival.to_arrays().items()

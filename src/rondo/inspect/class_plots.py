@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from rondo.evaluation.calibration import Reliability
-from rondo.inspect.plots import BLUE, DASHES, GREY, GRID, INK, PAPER, SERIES, figure, plain
+from rondo.inspect.plots import BLUE, DASHES, GREY, GRID, INK, MUTED, ORANGE, PAPER, SERIES, figure, plain
 from rondo.inspect.wording import label
 
 WITH_COUNTS = 16
@@ -17,6 +17,8 @@ WITH_COUNTS = 16
 MOST_CLASSES = 60
 """Of more classes a matrix is no longer legible."""
 LONGEST_NAME = 18
+MOST_CHANNELS = 6
+"""Of a signal with more channels the first are drawn."""
 
 
 def confusion_matrix(counts: npt.NDArray[np.int64], names: Sequence[str], *, language: str = "en") -> go.Figure:
@@ -73,4 +75,32 @@ def reliability_diagram(series: Mapping[str, Reliability], *, language: str = "e
     drawn.update_xaxes(title_text=label("confidence", language), tickformat=".0%", range=[-0.02, 1.02])
     drawn.update_yaxes(title_text=label("share_right", language), tickformat=".0%", range=[-0.02, 1.05])
     drawn.update_layout(hovermode="closest")
+    return drawn
+
+
+def signal_with_influence(
+    signal: npt.NDArray[np.floating], weights: npt.NDArray[np.floating], *, language: str = "en"
+) -> go.Figure:
+    """A signal (T, channels), and below it what each step spoke for: upwards for what was said."""
+    drawn = figure(height=300)
+    steps = np.arange(1, len(signal) + 1)
+    for channel, values in enumerate(signal.T[:MOST_CHANNELS]):
+        drawn.add_scatter(
+            x=steps, y=values, mode="lines", showlegend=False, name=str(channel + 1), yaxis="y",
+            line={"width": 1.8, "color": INK if signal.shape[1] == 1 else SERIES[channel % len(SERIES)],
+                  "dash": "solid" if channel < len(SERIES) else DASHES[0]},
+        )  # fmt: skip
+    drawn.add_bar(
+        x=steps, y=weights, yaxis="y2", showlegend=False, name=label("influence", language),
+        marker={"color": np.where(weights > 0, ORANGE, BLUE).tolist(), "line": {"width": 0}},
+    )  # fmt: skip
+    drawn.update_xaxes(title_text=label("time_step", language))
+    drawn.update_layout(
+        bargap=0,
+        yaxis={"domain": [0.36, 1]},
+        yaxis2={
+            "domain": [0, 0.3], "anchor": "x", "showticklabels": False, "zeroline": True, "zerolinecolor": MUTED,
+            "showgrid": False,
+        },
+    )  # fmt: skip
     return drawn

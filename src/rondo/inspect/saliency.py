@@ -17,14 +17,21 @@ Floats = npt.NDArray[np.float64]
 def influence(
     network: SequenceClassifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None
 ) -> Floats:
-    """How much each step of a sequence spoke for class ``towards`` and against class ``against``, (T,).
+    """How much each step of a sequence spoke for class ``towards`` and against class ``against``, (T,)."""
+    return contributions(network, sequence, towards, against).sum(1)
 
-    Input times gradient of the difference between the two logits, added up over the features of a step: what
-    the step's values contribute as far as the network is linear around them (Denil et al. 2014, "Extraction of
-    Salient Sentences from Labelled Documents"). Of tokens the values are those of their vectors.
+
+def contributions(
+    network: SequenceClassifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None
+) -> Floats:
+    """The same of each value of each step, (T, features).
+
+    Input times gradient of the difference between the two logits: what the values contribute as far as the
+    network is linear around them (Denil et al. 2014, "Extraction of Salient Sentences from Labelled Documents").
+    Of tokens the values are those of their vectors.
     """
     if not len(sequence):
-        return np.zeros(0)
+        return np.zeros((0, 1))
     training = network.training
     network.eval()  # the gradient is that of the network as it is used
     like = network.head.weight
@@ -40,5 +47,5 @@ def influence(
         asked = logits[towards] if against is None else logits[towards] - logits[against]
         (gradient,) = torch.autograd.grad(asked, values)
     network.train(training)
-    found: Floats = (values.detach() * gradient)[0].sum(1).double().cpu().numpy()
+    found: Floats = (values.detach() * gradient)[0].double().cpu().numpy()
     return found

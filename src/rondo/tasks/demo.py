@@ -15,8 +15,9 @@ from typing import Any
 from rondo.errors import DataError, UsageError
 from rondo.inspect import Report, Score, collect
 from rondo.models.folder import check_output_folder
+from rondo.tasks.classification.report import ClassRun, metric_of
 from rondo.tasks.digits.options import DigitOptions
-from rondo.tasks.digits.report import ACCURACY, DigitRun, add_digit_sections
+from rondo.tasks.digits.report import add_digit_sections
 from rondo.tasks.digits.task import run_digits
 from rondo.tasks.options import from_flat
 from rondo.tasks.text.options import TextOptions
@@ -69,6 +70,7 @@ def run_demo(
     )  # fmt: skip
     progress.message("2 of 2: handwritten digits, read row by row")
     digits = run_digits(
+        [],
         out / "digits",
         from_flat(DigitOptions, {"seed": seed, "device": device}),
         overwrite=overwrite,
@@ -130,7 +132,7 @@ def next_commands(out: Path) -> list[tuple[str, str]]:
     ]
 
 
-def write_page(out: Path, text: TextRun, digits: DigitRun, *, seconds: float) -> None:
+def write_page(out: Path, text: TextRun, digits: ClassRun, *, seconds: float) -> None:
     """One page with both."""
     longer = [LONGER_RUN] if LONGER_RUN is not None else []
     ahead = text.result["valid_loss"] <= text.result["baseline_loss"]
@@ -138,14 +140,15 @@ def write_page(out: Path, text: TextRun, digits: DigitRun, *, seconds: float) ->
         "Rondo's demonstration",
         subtitle="A language model of Python's own source text, and handwritten digits read row by row",
     )
+    accuracy = metric_of(digits.result)
     wins = digits.result["score"] > digits.result["baseline_score"]
     said = (
-        f"Digits: {ACCURACY.format(digits.result['score'])} accuracy, "
+        f"Digits: {accuracy.format(digits.result['score'])} accuracy, "
         f"{'above' if wins else 'not above'} {digits.result['baseline']} "
-        f"({ACCURACY.format(digits.result['baseline_score'])}). {text_verdict(text.result)}"
+        f"({accuracy.format(digits.result['baseline_score'])}). {text_verdict(text.result)}"
     )
     report.verdict(said, tone="good" if ahead and wins else "even")
-    report.key_figure("digits read right", ACCURACY.format(digits.result["score"]), "of those held out")
+    report.key_figure("digits read right", accuracy.format(digits.result["score"]), "of those held out")
     report.key_figure("text", f"{text.result['valid_loss']:.3f}", "nats per character")
     report.key_figure("time", f"{seconds / 60:.1f} min", "for both, from nothing")
     add_text_sections(report, text, kind="code", yardsticks=longer)

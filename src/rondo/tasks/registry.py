@@ -31,7 +31,8 @@ class Task:
     home_of_options: str
     home_of_train: str
     home_of_model: str
-    takes_files: bool = True
+    needs_files: bool = True
+    """Whether there is nothing to learn from without files."""
     home_of_reading: str = ""
     """How files are read that a model is used on: a dataclass of options. Only for models that answer item by item."""
 
@@ -42,7 +43,7 @@ class Task:
 
     @property
     def train(self) -> Callable[..., dict[str, Any]]:
-        """``train(paths, out, options, *, resume, overwrite, progress)``; without ``paths`` if it takes no files."""
+        """``train(paths, out, options, *, resume, overwrite, progress)``."""
         return named(self.home_of_train)
 
     @property
@@ -73,8 +74,15 @@ TASKS: dict[str, Task] = {
             "rondo.tasks.classify.estimator:TextClassifier", home_of_reading="rondo.data.columns:TextFormat",
         ),
         Task(
-            "digits", "scikit-learn's handwritten digits, read row by row", "rondo.tasks.digits.options:DigitOptions",
-            "rondo.tasks.digits.task:train_digits", "rondo.tasks.digits.model:DigitModel", takes_files=False,
+            "signals", "classes of signals: sensors, movements, any series of numbers",
+            "rondo.tasks.signals.options:SignalOptions", "rondo.tasks.signals.task:train_signals",
+            "rondo.tasks.signals.estimator:SignalClassifier", home_of_reading="rondo.data.signals:SignalFormat",
+        ),
+        Task(
+            "digits", "classes of images, read by rows, columns or pixels; without files, scikit-learn's digits",
+            "rondo.tasks.digits.options:DigitOptions", "rondo.tasks.digits.task:train_digits",
+            "rondo.tasks.digits.estimator:DigitClassifier", needs_files=False,
+            home_of_reading="rondo.data.images:ImageFormat",
         ),
     )
 }  # fmt: skip
@@ -106,14 +114,9 @@ def train(
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     resolved: Any = from_flat(found.options, options)
     named("rondo.training.processes:chosen_device")(resolved.training)  # before an older model is discarded
-    further: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    if not found.takes_files:
-        if files:
-            raise UsageError(f"task '{task}' takes no files")
-        return found.train(out, resolved, **further)
-    if not files:
+    if found.needs_files and not files:
         raise UsageError(f"task '{task}' needs at least one file to learn from")
-    return found.train(files, out, resolved, **further)
+    return found.train(files, out, resolved, resume=resume, overwrite=overwrite, progress=progress)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Any:

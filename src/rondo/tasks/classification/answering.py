@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rondo.data.labelled import Labelled
+from rondo.data.labelled import Labelled, Row
 from rondo.evaluation.rivals import outcome
 from rondo.evaluation.rivals_file import parse_rivals
 from rondo.tasks.answers import Answer
@@ -19,6 +19,36 @@ from rondo.tasks.classification.model import BASELINES, ClassifierModel
 
 BETWEEN = ", "
 """What stands between several classes of an item."""
+
+F = TypeVar("F")
+
+
+def saved_reading(model: ClassifierModel, kind: type[F], same: Sequence[str], given: Mapping[str, Any]) -> F:
+    """How files are read: what is ``given``, and of how the training's were read what is the ``same`` for others."""
+    options = model.config.get("options")
+    saved = options.get("reading") if isinstance(options, Mapping) else None
+    kept = {name: saved.get(name) for name in same} if isinstance(saved, Mapping) else {}
+    return kind(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **given})
+
+
+def answers(model: ClassifierModel, rows: Iterable[Row], *, at_once: int | None = None) -> Iterator[Answer]:
+    """The class of the item of each row, in order."""
+    for _, probabilities in model.stream(rows, at_once=at_once):
+        yield answer(model.classes, probabilities)
+
+
+def checked_items(model: ClassifierModel, data: Labelled) -> Labelled:
+    """The items, if the model's encoder can read them; it names the first that it cannot."""
+    for place, item in enumerate(data.items):
+        model.encoder.check(item, data.where(place))
+    return data
+
+
+def checked_rows(model: ClassifierModel, rows: Iterable[Row]) -> Iterator[Row]:
+    """The same, row by row."""
+    for row in rows:
+        model.encoder.check(row.item, str(row.origin))
+        yield row
 
 
 def answer(classes: Classes, probabilities: npt.NDArray[np.float64]) -> Answer:

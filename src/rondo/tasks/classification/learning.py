@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rondo.data.changed import Batches, Change, ChangedBatches
 from rondo.data.labelled import Label
 from rondo.data.splits import Parts
 from rondo.errors import UsageError
@@ -34,6 +35,8 @@ class Learner:
     """The model's configuration: task, network, options."""
     unit: str
     """What the items are called, in the plural."""
+    change: Change | None = None
+    """What is done to batches in training, so that each epoch shows the items a little different."""
 
 
 def learn(
@@ -57,7 +60,9 @@ def learn(
     watch = WatchClasses(watched, parts.valid.codes(classes.names), classes)
     weights = _weights(codes, classes, training, class_weights)
     loss = ClassLoss(classes, weights=weights, label_smoothing=training.label_smoothing, unit=learner.unit)
-    source = training_batches(sequences, codes, batch_size=training.batch_size, seed=training.seed)
+    source: Batches = training_batches(sequences, codes, batch_size=training.batch_size, seed=training.seed)
+    if learner.change is not None:
+        source = ChangedBatches(source, learner.change, seed=training.seed)
     summary = train(network, source, loss, watch, training, folder, resume=resume, progress=progress)
     model = ClassifierModel(network, encoder, classes, learner.config)
     if class_weights is not None:

@@ -37,6 +37,9 @@ class Encoder(Protocol):
     def input_size(self) -> int:
         """The size of the vocabulary, or the number of features."""
 
+    def check(self, item: Any, where: str) -> None:
+        """`DataError`, which begins with ``where``, for an item that is not like those of the training."""
+
     def encode(self, item: Any) -> npt.NDArray[Any]:
         """Token ids (T,), or numbers (T, features)."""
 

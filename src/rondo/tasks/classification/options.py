@@ -10,6 +10,31 @@ from rondo.training.options import TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """What is not learned from, where a classifier learns from files."""
+
+    valid: str | None = None
+    """A file or folder to validate on, instead of a share of what is learned from."""
+    test: str | None = None
+    """A file or folder to test on once, after training, instead of a share."""
+    test_fraction: float = 0.1
+    """Share that is held out for the test, where there is no --test; 0: no test, the score is then of the validation
+    part, which the weights were chosen by."""
+    baselines: bool = True
+    """Hold the score against baselines on the same items."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.test_fraction < 1:
+            raise UsageError(f"--test-fraction is at least 0 and below 1, not {self.test_fraction}")
+
+
+def check_valid_fraction(share: float) -> None:
+    """There is always a part to watch the training on."""
+    if not 0 < share < 1:
+        raise UsageError(f"--valid-fraction is between 0 and 1, not {share}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifierTraining(TrainingOptions):
     """How to train."""
 

@@ -71,6 +71,11 @@ def scores_of(result: dict[str, Any]) -> list[Score]:
     return [ours, *(Score(name, value) for name, value in result["baselines"].items())]
 
 
+def kept_metrics(summary: TrainingSummary, keep: str) -> dict[str, float]:
+    """The metrics of the weights that a training has kept: the best or the last."""
+    return summary.best or summary.final if keep == "best" else summary.final
+
+
 def add_head(report: Report, run: ClassRun) -> None:
     """Verdict and key figures at the top of the page."""
     result = run.result
@@ -111,6 +116,8 @@ def add_scores(report: Report, run: ClassRun) -> None:
 
 def add_curves(report: Report, run: ClassRun) -> None:
     """Losses and accuracy over training."""
+    kept = kept_metrics(run.summary, run.model.config["options"]["training"]["keep"])
+    step = int(kept.get("step", run.summary.steps))
     section = report.section("Learning curves")
     section.plot(
         learning_curves(
@@ -129,8 +136,7 @@ def add_curves(report: Report, run: ClassRun) -> None:
             metric=Metric("accuracy", "higher", digits=1, percent=True),
             mark_best="valid_accuracy",
         ),
-        "Accuracy on the validation part. The weights that were kept are those of step "
-        f"{int(run.summary.best.get('step', run.summary.steps)):,}.",
+        f"Accuracy on the validation part. The weights that were kept are those of step {step:,}.",
     )
 
 

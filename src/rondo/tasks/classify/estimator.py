@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,7 +15,7 @@ from rondo.errors import UsageError
 from rondo.evaluation.bag_of_words import BagOfWords
 from rondo.evaluation.rivals import Majority
 from rondo.tasks.answers import Answer
-from rondo.tasks.classification.answering import answer, evaluation
+from rondo.tasks.classification.answering import answers, evaluation, saved_reading
 from rondo.tasks.classification.estimator import ClassifierEstimator
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import ClassifyOptions
@@ -42,7 +42,7 @@ class TextClassifier(ClassifierEstimator):
     """
 
     encoder_class = TextEncoder
-    home_of_learning = "rondo.tasks.classify.learning:learn_texts"
+    home_of_learning = "rondo.tasks.classify.task:learn_texts"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         columns = getattr(X, "columns", None)
@@ -57,25 +57,20 @@ class TextClassifier(ClassifierEstimator):
 
     def reading(self, **given: Any) -> TextFormat:
         """How files are read: as in training, where nothing else is ``given``."""
-        options = self.model_.config.get("options")
-        saved = options.get("reading") if isinstance(options, Mapping) else None
-        kept = {name: saved.get(name) for name in SAME_COLUMNS} if isinstance(saved, Mapping) else {}
-        return TextFormat(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **given})
+        return saved_reading(self.model_, TextFormat, SAME_COLUMNS, given)
 
     def answers(
         self, source: str | Path | TextIO, reading: TextFormat | None = None, *, at_once: int | None = None
     ) -> Iterator[Answer]:
         """The class of each text of a file, or of an open one, line by line or row by row; see `rondo predict`."""
         rows = iter_texts(source, reading or self.reading(), labelled=False)
-        for _, probabilities in self.model_.stream(rows, at_once=at_once):
-            yield answer(self.model_.classes, probabilities)
+        return answers(self.model_, rows, at_once=at_once)
 
     def evaluate(self, paths: Paths, *, reading: TextFormat | None = None) -> dict[str, Any]:
         """Score the model on labelled texts in files, beside the baselines that were fitted when it was trained."""
         started = time.perf_counter()
         data = read_texts(paths, reading or self.reading())
-        rivals = (Majority, BagOfWords)
-        return evaluation(self.model_, data, rivals, started=started)
+        return evaluation(self.model_, data, (Majority, BagOfWords), started=started)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from rondo.data.labelled import Label, Labelled
+from rondo.data.labelled import Labelled
 from rondo.data.splits import Parts
 from rondo.data.vectors import WordVectors, read_vectors
 from rondo.errors import UsageError
 from rondo.models.classifier import SequenceClassifier, describe, token_classifier
 from rondo.models.inputs import TokenInput
 from rondo.tasks.classification.classes import Classes
-from rondo.tasks.classification.learning import Learner, learn
-from rondo.tasks.classification.model import ClassifierModel
+from rondo.tasks.classification.learning import Learner
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import OWN_TEXTS, ClassifyNetwork, ClassifyOptions
 from rondo.tasks.classify.pretraining import pretrain, unlabelled
 from rondo.tasks.options import to_sections
-from rondo.tasks.steps import with_budget
-from rondo.training.protocols import Progress, SilentProgress, TrainingSummary
-
-DEFAULT_EPOCHS = 10
+from rondo.training.protocols import Progress
 
 
 def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learner:
@@ -47,21 +42,6 @@ def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learn
         _put(network, pretrained[0], freeze=model.freeze_vectors)
         config["vectors"] = pretrained[1]
     return Learner(network, encoder, classes, config, unit="texts")
-
-
-def learn_texts(
-    parts: Parts,
-    options: ClassifyOptions,
-    folder: str | Path,
-    *,
-    class_weights: Mapping[Label, float] | None = None,
-    progress: Progress | None = None,
-) -> tuple[ClassifierModel, TrainingSummary]:
-    """From parts of data to a model, in one go: what an estimator's `fit` does."""
-    options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
-    learner = prepare(parts, options, progress or SilentProgress())
-    learn_language(learner, parts, options, Path(folder), progress=progress or SilentProgress())
-    return learn(learner, parts, options.training, folder, class_weights=class_weights, progress=progress)
 
 
 def learn_language(

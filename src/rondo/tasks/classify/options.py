@@ -8,7 +8,7 @@ from typing import Literal
 from rondo.data.columns import TextFormat
 from rondo.errors import UsageError
 from rondo.models.classifier import TokenClassifierOptions
-from rondo.tasks.classification.options import ClassifierTraining
+from rondo.tasks.classification.options import ClassifierTraining, HeldOut, check_valid_fraction
 
 OWN_TEXTS = "self"
 """What --pretrain says where the training texts are meant."""
@@ -17,25 +17,17 @@ WORDS_AT_MOST = 30_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyReading(TextFormat):
+class ClassifyReading(HeldOut, TextFormat):
     """Where texts and their classes stand."""
 
     labels: str | None = None
     """A file with the class of each text, one a line, for files that hold a text a line."""
-    valid: str | None = None
-    """A file or folder to validate on, instead of a share of the texts."""
-    test: str | None = None
-    """A file or folder to test on once, after training, instead of a share of the texts."""
-    test_fraction: float = 0.1
-    """Share of the texts that is held out for the test, where there is no --test; 0: no test, the score is then
-    of the validation part, which the weights were chosen by."""
     baselines: bool = True
     """Hold the score against the majority class, and against TF-IDF of n-grams with logistic regression."""
 
     def __post_init__(self) -> None:
         TextFormat.__post_init__(self)
-        if not 0 <= self.test_fraction < 1:
-            raise UsageError(f"--test-fraction is at least 0 and below 1, not {self.test_fraction}")
+        HeldOut.__post_init__(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +54,7 @@ class ClassifyData:
         for name in ("min_count", "max_tokens"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {getattr(self, name)}")
-        if not 0 < self.valid_fraction < 1:
-            raise UsageError(f"--valid-fraction is between 0 and 1, not {self.valid_fraction}")
+        check_valid_fraction(self.valid_fraction)
 
 
 @dataclass(frozen=True, kw_only=True)

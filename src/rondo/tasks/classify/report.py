@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rondo.inspect import Card, Evidence, Report, Section, write_card
-from rondo.inspect.card import DataPart
+from rondo.inspect import Evidence, Section
 from rondo.inspect.saliency import influence
-from rondo.ir.printing import to_latex
-from rondo.models.folder import REPORT
-from rondo.tasks.classification.report import (
-    ClassRun,
-    Mistake,
-    add_calibration,
-    add_classes,
-    add_curves,
-    add_data,
-    add_head,
-    add_mistakes,
-    add_scores,
-    metric_of,
-    scores_of,
-)
+from rondo.tasks.classification.page import Page, write_page
+from rondo.tasks.classification.report import ClassRun, Mistake
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import OWN_TEXTS
 
@@ -36,48 +21,15 @@ SHOWN_TOKENS = 120
 
 def write_report(run: ClassRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    folder, model, result = run.folder, run.model, run.result
-    recurrent = model.network.recurrent
-    directions = "both directions" if recurrent.bidirectional else "one direction"
-    about = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}"
-    classes = _classes(run)
-    report = Report("A classifier of texts", subtitle=f"{classes}; {about}, {result['parameters']:,} parameters")
-    add_head(report, run)
-    add_scores(report, run)
-    add_classes(report, run)
-    add_mistakes(report, run, partial(_show, run))
-    add_calibration(report, run)
-    add_curves(report, run)
-    add_data(report, run, notes=data_notes(run))
-    report.next_commands(_commands(run))
-    report.provenance(run.provenance)
-    report.save(folder / REPORT)
-    parts = [("training", run.parts.train), ("validation", run.parts.valid), ("test", run.parts.test)]
-    write_card(
-        Card(
-            title=f"Classifier of texts ({about})",
-            task="classify",
-            cell=recurrent.cell.name,
-            parameters=result["parameters"],
-            summary=f"Says which class a text has: {classes}.",
-            data=[DataPart(name, len(part), run.unit) for name, part in parts if part is not None],
-            metric=metric_of(result),
-            scores=scores_of(result),
-            shell=[command for command, _ in _commands(run)],
-            python=(
-                "import rondo\n\n"
-                f"classifier = rondo.load({str(folder)!r})\n"
-                'print(classifier.predict(["A text."]), classifier.predict_proba(["A text."]))'
-            ),
-            equations=to_latex(recurrent.cell.graph),
-            limits=(
-                "It knows texts like those it learned from: of another kind, language or time, its classes and its "
-                "probabilities can be wrong. It gives every text a class, also one that has none of them."
-            ),
-            provenance=run.provenance,
-        ),
-        folder,
+    page = Page(
+        title="A classifier of texts",
+        item="a text",
+        example='print(classifier.predict(["A text."]), classifier.predict_proba(["A text."]))',
+        commands=_commands,
+        show=partial(_show, run),
+        notes=data_notes(run),
     )
+    write_page(run, page)
 
 
 def data_notes(run: ClassRun) -> list[str]:
@@ -163,14 +115,7 @@ def _around_the_strongest(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]
     return np.arange(start, start + SHOWN_TOKENS)
 
 
-def _classes(run: ClassRun) -> str:
-    names = [str(name) for name in run.model.classes.names]
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"any of {shown}" if run.model.classes.several else shown.replace(", ", " or ") if len(names) == 2 else shown
-
-
-def _commands(run: ClassRun) -> list[tuple[str, str]]:
-    model = shlex.quote(str(run.folder))
+def _commands(model: str) -> list[tuple[str, str]]:
     return [
         (f"rondo predict {model} TEXTS.txt", "the class of each line of a file"),
         (f"rondo predict {model} TEXTS.txt --json", "with the probabilities of all classes"),

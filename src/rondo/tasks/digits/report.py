@@ -1,105 +1,133 @@
-"""The report page and the card of a trained classifier of digits."""
+"""The report page and the card of a trained classifier of images, and what the demonstration shows of it."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from rondo.inspect import Card, Metric, Provenance, Report, Score, Tile, write_card
-from rondo.inspect.card import DataPart
-from rondo.inspect.plots import learning_curves
-from rondo.ir.printing import to_latex
-from rondo.models.folder import REPORT
-from rondo.tasks.digits.data import Digits, DigitSplit
-from rondo.tasks.digits.model import DigitModel
-from rondo.training.protocols import TrainingSummary
+from rondo.inspect import Report, Section, Tile
+from rondo.inspect.saliency import contributions
+from rondo.tasks.classification.page import Page, network_of, write_page
+from rondo.tasks.classification.report import ClassRun, Mistake, add_curves, metric_of, scores_of
+from rondo.tasks.digits.encoder import ImageEncoder
 
-ACCURACY = Metric("accuracy", "higher", digits=1, percent=True)
 SHOWN = 24
+"""Images that are shown with what was read in them."""
+ORDERS = {
+    "rows": "row by row, from the top",
+    "columns": "column by column, from the left",
+    "both": "rows and columns of the same number together, from the top and from the left",
+    "pixels": "pixel by pixel, row by row",
+}
+FOR, AGAINST = np.array([192, 95, 23]), np.array([43, 98, 176])
+"""Orange and blue, as the page has them."""
 
 
-@dataclass(frozen=True)
-class DigitRun:
-    """A finished training with everything that a page about it shows."""
-
-    folder: Path
-    model: DigitModel
-    split: DigitSplit
-    summary: TrainingSummary
-    result: dict[str, Any]
-    provenance: Provenance
-
-
-def scores(result: dict[str, Any]) -> list[Score]:
-    """The network beside its baselines, on the same held-out images."""
-    low, high = result["score_interval"]
-    ours = Score("this model", result["score"], low, high, role="ours")
-    return [ours, *(Score(name, value) for name, value in result["baselines"].items())]
+def write_report(run: ClassRun) -> None:
+    """``report.html`` and ``README.md`` of the model folder."""
+    encoder: Any = run.model.encoder
+    page = Page(
+        title=f"A classifier of images, read by {encoder.order if encoder.order != 'both' else 'rows and columns'}",
+        item="an image",
+        example=f"print(classifier.predict(images))  # (N, {encoder.height}, {encoder.width})",
+        commands=partial(_commands, run),
+        show=partial(_show, run),
+        notes=data_notes(encoder, run.model.config["options"]["data"]),
+        more=partial(_add_tiles, run),
+    )
+    write_page(run, page)
 
 
-def tiles(model: DigitModel, digits: Digits, shown: int = SHOWN) -> list[Tile]:
-    """Held-out images with what was read in them: every mistake first, as far as there is room."""
-    read = model.predict(digits.rows)
-    order = torch.argsort((read == digits.digit).int(), stable=True)[:shown].tolist()
-    return [Tile(digits.rows[i].numpy(), str(int(read[i])), str(int(digits.digit[i]))) for i in order]
+def data_notes(encoder: ImageEncoder, data: dict[str, Any]) -> list[str]:
+    """How images become sequences, and what was done to them in training."""
+    notes = [f"Images of {encoder.height} x {encoder.width} pixels are read {ORDERS[encoder.order]}."]
+    if encoder.permutation is not None:
+        notes.append("Their pixels were put into another order first, the same for all images.")
+    said = {
+        "shift": f"moved by up to {data['shift']:g} pixels",
+        "rotate": f"turned by up to {data['rotate']:g} degrees",
+        "zoom": f"made up to {data['zoom']:.0%} larger or smaller",
+    }
+    done = [words for name, words in said.items() if data[name]]
+    if done:
+        notes.append(f"In training they were {', '.join(done)}, otherwise each time.")
+    return notes
 
 
-def add_digit_sections(report: Report, run: DigitRun) -> None:
-    """Accuracy beside the baselines, curves and digits with their reading; used by the demo's page too."""
-    model, split, summary, result = run.model, run.split, run.summary, run.result
+def add_digit_sections(report: Report, run: ClassRun) -> None:
+    """Score beside the baselines, images with their reading, curves: what the demonstration's page shows."""
     section = report.section("Digits: accuracy beside the baselines")
+    encoder: Any = run.model.encoder
     section.text(
-        f"Each image is read as a sequence of 8 rows of 8 grey levels. {len(split.test)} images were held out and "
+        f"Each image is read as a sequence, {ORDERS[encoder.order]}. {run.result['items']} images were held out and "
         "touched once, at the end; the interval is a bootstrap over them (95 %)."
     )
-    section.scores(scores(result), ACCURACY)
-    wrong = int((model.predict(split.test.rows) != split.test.digit).sum())
-    report.section("Digits and what was read in them").text(
-        f"{wrong} of {len(split.test)} held-out images were read wrong; they come first."
-    ).tiles(tiles(model, split.test))
-    report.section("Digits: learning curves").plot(
-        learning_curves(
-            summary.history,
-            {"loss": "training (with dropout)", "valid_loss": "validation"},
-            metric=Metric("loss", "lower", "nats per image", digits=3),
-        ),
-        "Loss over training.",
-    )
+    section.scores(scores_of(run.result), metric_of(run.result))
+    _add_tiles(run, report)
+    add_curves(report, run)
 
 
-def write_report(run: DigitRun) -> None:
-    """``report.html`` and ``README.md`` of the model folder."""
-    folder, model, split, result = run.folder, run.model, run.split, run.result
-    recurrent, name = model.network.recurrent, shlex.quote(str(folder))
-    directions = "both directions" if recurrent.bidirectional else "one direction"
-    about = f"{recurrent.cell.name} with {recurrent.hidden_size} units, {directions}"
-    report = Report("Handwritten digits, read row by row", subtitle=f"{about}, {result['parameters']:,} parameters")
-    report.compare(scores(result), ACCURACY)
-    report.key_figure("accuracy", ACCURACY.format(result["score"]), f"{len(split.test)} held-out images")
-    add_digit_sections(report, run)
-    report.next_commands([(f"rondo evaluate {name}", "score it again"), (f"rondo info {name}", "its card")])
-    report.provenance(run.provenance)
-    report.save(folder / REPORT)
-    parts = (("training", split.train), ("validation", split.valid), ("test", split.test))
-    write_card(
-        Card(
-            title=f"Classifier of handwritten digits ({about})",
-            task="digits",
-            cell=recurrent.cell.name,
-            parameters=result["parameters"],
-            summary="Reads an 8 by 8 image of a digit row by row and says which digit it is.",
-            data=[DataPart(part, len(digits), "images") for part, digits in parts],
-            metric=ACCURACY,
-            scores=scores(result),
-            shell=[f"rondo evaluate {name}"],
-            python=f"import rondo\n\nmodel = rondo.load({str(folder)!r})\nprint(model.predict(images))  # (N, 8, 8)",
-            equations=to_latex(recurrent.cell.graph),
-            limits="It knows images of this size, framed and inked like these.",
-            provenance=run.provenance,
+def tiles(run: ClassRun, shown: int = SHOWN) -> list[Tile]:
+    """Held-out images with what was read in them: every mistake first, as far as there is room."""
+    predictions, data = run.judgement.predictions, run.judgement.data
+    wrong = predictions.predicted != predictions.true
+    order = np.argsort(~wrong, kind="stable")[:shown].tolist()
+    names = predictions.classes
+    return [
+        Tile(np.asarray(data.items[i], float), str(names[predictions.predicted[i]]), str(names[predictions.true[i]]))
+        for i in order
+    ]
+
+
+def _add_tiles(run: ClassRun, report: Report) -> None:
+    predictions = run.judgement.predictions
+    if predictions.several:
+        return
+    wrong = int((predictions.predicted != predictions.true).sum())
+    report.section("Images and what was read in them").text(
+        f"{wrong:,} of {len(run.judgement.data):,} were read wrong; they come first. ({network_of(run)})"
+    ).tiles(tiles(run))
+
+
+def _show(run: ClassRun, section: Section, mistakes: Sequence[Mistake]) -> None:
+    section.tiles(
+        [
+            Tile(_shaded(run, mistake), str(run.model.classes.names[mistake.said]), str(mistake.name),
+                 f"{mistake.confidence:.1%}")
+            for mistake in mistakes
+        ],
+        caption=(
+            "Orange: pixels that spoke for the class that was said. Blue: for the one that it has. By the gradient of "
+            "the difference between the two, times the input, pixel by pixel."
         ),
-        folder,
-    )
+    )  # fmt: skip
+
+
+def _shaded(run: ClassRun, mistake: Mistake) -> npt.NDArray[np.uint8]:
+    """The image in grey, coloured by what each pixel spoke for, (H, W, 3)."""
+    encoder: Any = run.model.encoder
+    image = np.asarray(run.judgement.data.items[mistake.index], float)
+    values = contributions(run.model.network, encoder.encode(image), mistake.said, mistake.true)
+    weights = encoder.spread_out(torch.from_numpy(values)[None])[0].numpy()
+    span = image.max() - image.min()
+    grey = 255 - 150 * (image - image.min()) / (span or 1.0)
+    largest = np.abs(weights).max()
+    share = (np.abs(weights) / largest if largest > 0 else np.zeros_like(weights))[..., None]
+    colour = np.where((weights > 0)[..., None], FOR, AGAINST)
+    found: npt.NDArray[np.uint8] = np.rint(grey[..., None] * (1 - share) + colour * share).astype(np.uint8)
+    return found
+
+
+def _commands(run: ClassRun, model: str) -> list[tuple[str, str]]:
+    again = [(f"rondo evaluate {model}", "score it again")] if not run.provenance.data else []
+    return [
+        *again,
+        (f"rondo predict {model} IMAGES.idx", "the class of each image of a file (idx or .npz)"),
+        (f"rondo evaluate {model} IMAGES.idx", "score it on other images, whose classes are known"),
+        (f"rondo info {model}", "the model's card"),
+    ]

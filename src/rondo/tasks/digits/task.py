@@ -1,46 +1,70 @@
-"""Train a classifier of handwritten digits read row by row: many to one."""
+"""Train a classifier of images read as sequences: where its parts come from, and what stands beside it."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
-from rondo.evaluation.baselines import logistic_regression, majority
-from rondo.evaluation.metrics import bootstrap_interval
-from rondo.models.folder import check_output_folder
-from rondo.tasks.digits.data import DigitBatch, Digits, DigitSplit, ShuffledDigits, read_digits
-from rondo.tasks.digits.model import DigitModel, build_network
+from rondo.data.images import as_images, read_images
+from rondo.data.labelled import Labelled
+from rondo.data.splits import Parts
+from rondo.errors import UsageError
+from rondo.evaluation.pixels import baselines_for_images
+from rondo.models.classifier import describe, number_classifier
+from rondo.tasks.classification.classes import Classes
+from rondo.tasks.classification.learning import Learner
+from rondo.tasks.classification.recipe import Recipe, parts_of
+from rondo.tasks.classification.report import ClassRun
+from rondo.tasks.digits.changes import ImageChanges
+from rondo.tasks.digits.encoder import ImageEncoder
 from rondo.tasks.digits.options import DigitOptions
-from rondo.tasks.digits.report import DigitRun, write_report
+from rondo.tasks.digits.report import write_report
 from rondo.tasks.options import to_sections
-from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
-from rondo.training.loop import train
-from rondo.training.protocols import Progress, Result, SilentProgress
-
-DEFAULT_EPOCHS = 60
+from rondo.training.protocols import Progress
 
 
-class DigitLoss:
-    """Cross-entropy of the class."""
+def read_parts(paths: Sequence[str | Path], options: DigitOptions) -> Parts:
+    """The parts of the images in files, or of scikit-learn's digits: those that are named, and shares of the others."""
+    reading = options.reading
+    if not paths and reading.labels is not None:
+        raise UsageError("--labels names the classes of a FILE of images; there is none")
+    data = read_images(paths, reading) if paths else built_in_digits()
+    return parts_of(data, options, lambda path: read_images(path, reading))
 
-    unit = "images"
 
-    def __call__(self, model: nn.Module, batch: DigitBatch, carried: None) -> Result:
-        rows = batch.rows.to(next(model.parameters()).dtype)
-        loss = F.cross_entropy(model(rows), batch.digit, reduction="sum")
-        return Result(loss_sum=loss, count=len(batch.digit))
+def built_in_digits() -> Labelled:
+    """Scikit-learn's handwritten digits, (1797, 8, 8), from 0 (paper) to 16 (ink)."""
+    from sklearn.datasets import load_digits
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        return None
+    bunch = load_digits()
+    return as_images(bunch.images.astype(np.uint8), [str(digit) for digit in bunch.target])
+
+
+def prepare(parts: Parts, options: DigitOptions, progress: Progress) -> Learner:
+    """Order, scaling and network, as the training part and the options have them."""
+    classes, data = Classes.of(parts.train), options.data
+    encoder = ImageEncoder.train(np.asarray(parts.train.items), data.order, permute=data.permute)
+    for part in (parts.valid, parts.test):
+        if part is not None and len(part):
+            encoder.check(part.items[0], part.where(0))  # those of a part are all of one size
+    torch.manual_seed(options.training.seed)
+    network = number_classifier(encoder.input_size, len(classes), options.model)
+    config = {"task": "digits", "network": describe(network, options.model), "options": to_sections(options)}
+    changes = ImageChanges(encoder, data.shift, data.rotate, data.zoom)
+    change = changes if data.shift or data.rotate or data.zoom else None
+    return Learner(network, encoder, classes, config, unit="images", change=change)
+
+
+RECIPE = Recipe(unit="images", epochs=60, read=read_parts, prepare=prepare, rivals=lambda parts: baselines_for_images())
+learn_digits = RECIPE.learn
 
 
 def train_digits(
+    paths: Sequence[str | Path],
     out: str | Path,
     options: DigitOptions,
     *,
@@ -48,70 +72,25 @@ def train_digits(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train and write the model folder ``out``. Returns what `rondo train --json` prints."""
-    run = run_digits(out, options, resume=resume, overwrite=overwrite, progress=progress)
+    """Train on files, or on scikit-learn's digits, and write the model folder ``out``.
+
+    Returns what `rondo train --json` prints.
+    """
+    run = run_digits(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
     return run.result if run is not None else {}
 
 
 def run_digits(
+    paths: Sequence[str | Path],
     out: str | Path,
     options: DigitOptions,
     *,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> DigitRun | None:
+) -> ClassRun | None:
     """`train_digits` with everything that it made; None in processes other than the main one."""
-    started = time.perf_counter()
-    progress = progress or SilentProgress()
-    check_output_folder(out, resume=resume, overwrite=overwrite)
-    training = with_budget(options.training, epochs=DEFAULT_EPOCHS)
-    split = read_digits(options.data, seed=training.seed)
-    source = ShuffledDigits(split.train, batch_size=training.batch_size, seed=training.seed)
-    torch.manual_seed(training.seed)
-    network, shape = build_network(options.model)
-    folder = begin_folder(out, options, network.recurrent.cell, resume=resume, overwrite=overwrite, progress=progress)
-    summary = train(
-        network, source, DigitLoss(), lambda model: _watch(model, split.valid), training, folder, resume=resume,
-        progress=progress,
-    )  # fmt: skip
-    if not summary.is_main_process:
-        return None
-    config = {"task": "digits", "network": shape, "options": to_sections(replace(options, training=training))}
-    model = DigitModel(network, config)
-    result = training_result(model, folder, summary, seed=training.seed) | _result(model, split, seed=training.seed)
-    provenance = save_with_result(model, folder, result, started=started)
-    run = DigitRun(folder, model, split, summary, result, provenance)
-    write_report(run)
+    run = RECIPE.run(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
+    if run is not None:
+        write_report(run)
     return run
-
-
-@torch.no_grad()
-def _watch(model: nn.Module, digits: Digits) -> dict[str, float]:
-    parameter = next(model.parameters())
-    logits = model(digits.rows.to(parameter)).cpu()
-    return {
-        "valid_loss": F.cross_entropy(logits, digits.digit).item(),
-        "valid_accuracy": (logits.argmax(1) == digits.digit).double().mean().item(),
-    }
-
-
-def _result(model: DigitModel, split: DigitSplit, *, seed: int) -> dict[str, Any]:
-    """Accuracy on the test part beside the baselines'."""
-    right = (model.predict(split.test.rows) == split.test.digit).double().numpy()
-    low, high = bootstrap_interval(right, seed=seed)
-    learned = [(part.rows.flatten(1).numpy(), part.digit.numpy()) for part in (split.train, split.valid, split.test)]
-    baselines = {
-        "majority class": majority(learned[0][1], learned[2][1]),
-        "logistic regression": logistic_regression(*learned),
-    }
-    strongest = max(baselines, key=lambda name: baselines[name])
-    return {
-        "metric": "accuracy",
-        "score": float(right.mean()),
-        "score_interval": [low, high],
-        "baselines": baselines,
-        "baseline": strongest,
-        "baseline_score": baselines[strongest],
-        **_watch(model.network, split.valid),
-    }

@@ -1,0 +1,84 @@
+"""`SignalClassifier`: classes of signals, as a scikit-learn estimator; what `rondo.load` makes of such a model, too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from sklearn.utils.validation import check_array, validate_data
+
+from rondo.data.files import Paths
+from rondo.data.labelled import Labelled
+from rondo.data.signals import SignalFormat, as_signals, iter_signals, read_signals
+from rondo.evaluation.neighbours import NearestNeighbour
+from rondo.evaluation.rivals import Majority
+from rondo.tasks.answers import Answer
+from rondo.tasks.classification.answering import answers, checked_items, checked_rows, evaluation, saved_reading
+from rondo.tasks.classification.estimator import ClassifierEstimator
+from rondo.tasks.parameters import with_parameters
+from rondo.tasks.signals.encoder import SignalEncoder
+from rondo.tasks.signals.options import SignalOptions
+
+SAME_COLUMNS = ("label_column", "group_column", "values", "lengths")
+"""What of how the training's files were read holds for others, unless something else is said."""
+
+
+@with_parameters(SignalOptions)
+class SignalClassifier(ClassifierEstimator):
+    """Classifies signals with a recurrent network: sensors, movements, recordings, any series of numbers.
+
+    Signals are an array (N, T) or (N, T, channels), a data frame with a signal a row, or a list of arrays (T,) or
+    (T, channels) of any lengths. Fitted on an array (N, T) or a data frame, others must have as many columns, as
+    scikit-learn has it; a list may hold signals of other lengths still. Values that are not a number are missing
+    ones: they are filled along straight lines. Works as scikit-learn's classifiers do: in pipelines, in cross-validation, in searches. The same parameters are
+    the flags of ``rondo train signals``.
+
+    >>> classifier = rondo.SignalClassifier(epochs=50).fit(signals, classes)
+    >>> classifier.predict(others), classifier.predict_proba(others)
+    >>> classifier.save("my-model")  # rondo.load("my-model") gives it back
+
+    After `fit`: ``classes_``, ``history_`` (losses and scores over the training), ``model_`` (the network and
+    its scaling).
+    """
+
+    encoder_class = SignalEncoder
+    home_of_learning = "rondo.tasks.signals.task:learn_signals"
+
+    def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
+        if fitting:
+            vars(self).pop("n_features_in_", None)  # of an earlier fit, to an array
+        if not isinstance(X, list | tuple):
+            X = self._array(X, fitting)
+        data = as_signals(X, y, groups)
+        return data if fitting or not hasattr(self, "model_") else checked_items(self.model_, data)
+
+    def _array(self, X: Any, fitting: bool) -> Any:
+        """An array or a data frame, as scikit-learn checks it: two axes always have the width of the training's."""
+        if getattr(X, "ndim", 2) == 3:
+            return check_array(X, allow_nd=True, ensure_all_finite="allow-nan")
+        return validate_data(self, X, reset=fitting, ensure_all_finite="allow-nan")
+
+    def reading(self, **given: Any) -> SignalFormat:
+        """How files are read: as in training, where nothing else is ``given``."""
+        return saved_reading(self.model_, SignalFormat, SAME_COLUMNS, given)
+
+    def answers(
+        self, source: str | Path | TextIO, reading: SignalFormat | None = None, *, at_once: int | None = None
+    ) -> Iterator[Answer]:
+        """The class of each signal of a file, or of an open one; see `rondo predict`."""
+        rows = iter_signals(source, reading or self.reading())
+        return answers(self.model_, checked_rows(self.model_, rows), at_once=at_once)
+
+    def evaluate(self, paths: Paths, *, reading: SignalFormat | None = None) -> dict[str, Any]:
+        """Score the model on labelled signals in files, beside the baselines that were fitted when it was trained."""
+        started = time.perf_counter()
+        data = checked_items(self.model_, read_signals(paths, reading or self.reading()))
+        return evaluation(self.model_, data, (Majority, NearestNeighbour), started=started)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        return tags
