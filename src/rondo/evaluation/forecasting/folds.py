@@ -1,0 +1,140 @@
+"""Backtesting by rolling origin (Tashman 2000): a model sees what was known at the time, and forecasts what came.
+
+Within a fold everything is fitted on its training part: scales, imputation, covariates' kinds, the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.series import SeriesSet
+from rondo.data.series.windows import Windows, moments, offsets, time_line
+from rondo.errors import DataError, UsageError
+
+Integers = npt.NDArray[np.int64]
+Refit = int | Literal["every", "never"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fit and the forecasts that are made with it."""
+
+    training: SeriesSet
+    """Every series up to where training ends: values after that are cut off."""
+    windows: Windows
+    """What is forecast and scored, over the whole series: a forecast may read all rows before its origin."""
+    embargo: int
+    """How many rows lie unused between the training part and the first value that is forecast."""
+
+    @property
+    def first_moment(self) -> int:
+        return int(self.windows.moment.min())
+
+
+def rolling_origin(
+    source: SeriesSet,
+    *,
+    horizon: int,
+    origins: int | None = None,
+    test_rows: int | None = None,
+    stride: int = 1,
+    refit: Refit = "never",
+    embargo: int = 0,
+    align: Literal["time", "end"] = "time",
+) -> list[Fold]:
+    """Folds over the end of all series.
+
+    Either the last ``origins`` origins, ``stride`` rows apart, or all of the last ``test_rows`` rows. The model is
+    fitted anew at ``every`` origin, ``never`` (once, before the first), or every so many origins.
+    ``embargo`` rows before the first value of a fold's forecasts are not trained on. With ``align="time"`` no
+    series is trained on beyond the moment another is forecast at; ``"end"`` is for series whose times have nothing
+    to do with each other: each counts from its own end.
+    """
+    number = _number_of_origins(horizon, origins, test_rows, stride)
+    if stride < 1 or embargo < 0:
+        raise UsageError("a stride is at least 1 row, an embargo at least 0.")
+    if align not in ("time", "end"):
+        raise UsageError(f"folds are aligned by time or by end, not '{align}'.")
+    size = {"every": 1, "never": number}.get(refit, refit) if isinstance(refit, str) else refit
+    if not isinstance(size, int) or size < 1:
+        raise UsageError(f"refit is every, never or a number of origins, not '{refit}'.")
+    last = _end(source) if align == "time" else 0
+    begins = last - horizon - np.arange(number - 1, -1, -1) * stride  # the moments at which forecasts are made
+    folds = []
+    for start in range(0, number, size):
+        windows = _windows(source, begins[start : start + size], horizon, align)
+        training = source.cut(_rows_before(source, int(begins[start]) - embargo, align))
+        if not len(windows):
+            continue
+        if not (training.lengths > 0).any():
+            raise DataError(
+                f"the first of {number} origins leaves no row to train on: the longest series has "
+                f"{int(source.lengths.max(initial=0))} rows."
+            )
+        folds.append(Fold(training, windows, embargo))
+    if not folds:
+        raise DataError(f"no series is longer than the horizon, {horizon} rows: there is nothing to score.")
+    return folds
+
+
+def split_rows(source: SeriesSet, horizon: int, first: int, end: int) -> Fold:
+    """One fold by rows, as benchmarks of even series state their splits: forecasts of rows ``first`` to ``end``."""
+    if not 0 < first < end or end - first < horizon or end > int(source.lengths.max(initial=0)):
+        raise DataError(f"rows {first} to {end} have no place for a horizon of {horizon} rows.")
+    windows = _windows(source.cut(end), np.arange(first, end - horizon + 1), horizon, "start")
+    return Fold(source.cut(first), windows, 0)
+
+
+def _number_of_origins(horizon: int, origins: int | None, test_rows: int | None, stride: int) -> int:
+    if horizon < 1:
+        raise UsageError(f"a horizon is at least 1 row, not {horizon}.")
+    if (origins is None) == (test_rows is None):
+        raise UsageError("say either how many origins, or how many rows are for testing.")
+    number = origins if test_rows is None else (test_rows - horizon) // max(1, stride) + 1
+    if number is None or number < 1:
+        raise UsageError(f"there is no origin: {origins or test_rows} are too few for a horizon of {horizon} rows.")
+    return number
+
+
+def _end(source: SeriesSet) -> int:
+    """One moment after the last row of all series."""
+    if source.row_times is not None:
+        return len(time_line(source))
+    return int((offsets(source) + source.lengths).max(initial=0))
+
+
+def _rows_before(source: SeriesSet, moment: int, align: str) -> Integers:
+    """How many rows of each series come before a moment; from the end, it is below zero."""
+    if align == "start":
+        return np.clip(np.full(len(source), moment), 0, source.lengths)
+    if align == "end":
+        return np.maximum(source.lengths + moment, 0)
+    if source.row_times is None:
+        return np.clip(moment - offsets(source), 0, source.lengths)
+    line = time_line(source)
+    if moment >= len(line):
+        return source.lengths
+    rows = [
+        np.searchsorted(source.row_times[begin : begin + length], line[max(0, moment)])
+        for begin, length in zip(source.covariate_begin, source.lengths, strict=True)
+    ]
+    return np.array(rows, np.int64)
+
+
+def _windows(source: SeriesSet, begins: Integers, horizon: int, align: str) -> Windows:
+    """The windows of all series that have a row before a moment, and all rows of the horizon after it."""
+    parts = []
+    for moment in begins:
+        known = _rows_before(source, int(moment), align)
+        which = np.flatnonzero((known > 0) & (known + horizon <= source.lengths))
+        if align == "time":  # a series without a row at that moment has no forecast then
+            which = which[moments(source, which, known[which]) == moment]
+        parts.append(np.stack([which, known[which], np.full(len(which), moment)]))
+    found = np.concatenate([np.zeros((3, 0), np.int64), *parts], axis=1).astype(np.int64)
+    found = found[:, np.lexsort((found[2], found[0]))]
+    shared = found[2] if align != "time" else moments(source, found[0], found[1])
+    return Windows(source, found[0], found[1], horizon, shared)
