@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-DATA = Path(os.environ.get("RONDO_DATA", ""))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run. ``options`` are those of ``rondo train``, with underscores."""
-
-    name: str
-    task: str
-    files: Callable[[Path], list[str]]
-    """The files to train on; the folder is for what must be written anew first."""
-    options: Mapping[str, Any]
-    figure: str
-    """The key of the result that is held against ``target``."""
-    target: str
-    more: Callable[[Path], dict[str, Any]] = field(default=lambda folder: {})
-    """Options that need files of the folder."""
-    seeds: int = 1
+from class_rows import CLASS_ROWS
+from row import DATA, Row, no_files
 
 
 def _shakespeare(folder: Path) -> list[str]:
@@ -64,7 +43,7 @@ ROWS: dict[str, Row] = {
     row.name: row
     for row in (
         Row(
-            "digits", "digits", lambda folder: [], {}, "score",
+            "digits", "digits", no_files, {}, "score",
             "mean of five seeds at least 0.975, and above logistic regression on the same splits", seeds=5,
         ),
         Row(
@@ -111,10 +90,6 @@ ROWS: dict[str, Row] = {
             "library-60", "text", _library, {"minutes": 60.0, "hidden": 512, "encoding": "utf-8"}, "valid_loss",
             "none: the longer run that the demonstration names",
         ),
+        *CLASS_ROWS,
     )
 }  # fmt: skip
-
-
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for files that are written anew for a row."""
-    return tempfile.TemporaryDirectory(prefix="rondo-quality-")

@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from rows import DATA, ROWS, Row, scratch
+from row import DATA, Row, scratch
+from rows import ROWS
 
 import rondo
 from rondo.cli.progress import progress_for
@@ -56,30 +57,30 @@ def main() -> None:
 
 
 def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All seeds of a row."""
+    """All seeds and data sets of a row."""
     budget: dict[str, Any] = dict(row.options)
     if arguments.steps:
         budget |= {"minutes": None, "steps": arguments.steps, "schedule_steps": arguments.schedule_steps}
     results = []
     for seed in range(row.seeds):
         with scratch() as folder:
-            place = Path(folder)
-            options = {**budget, **row.more(place), "seed": seed, "threads": arguments.threads}
-            out = arguments.out / f"{row.name}-{seed}"
-            with progress_for(quiet=False) as progress:
-                result = rondo.train(
-                    row.task,
-                    row.files(place),
-                    out=out,
-                    overwrite=not arguments.resume,
-                    resume=arguments.resume,
-                    progress=progress,
-                    **options,
-                )
-        results.append(figures(result))
-        if row.task == "poetry":
-            with progress_for(quiet=False) as progress:
-                results[-1] |= verse(out, progress.message)
+            for name, files, own in row.trainings(Path(folder)):
+                options = {**budget, **own, "seed": seed, "threads": arguments.threads}
+                out = arguments.out / "-".join(part for part in (row.name, name, str(seed)) if part)
+                with progress_for(quiet=False) as progress:
+                    result = rondo.train(
+                        row.task,
+                        files,
+                        out=out,
+                        overwrite=not arguments.resume,
+                        resume=arguments.resume,
+                        progress=progress,
+                        **options,
+                    )
+                results.append(({"set": name} if name else {}) | figures(result))
+                if row.task == "poetry":
+                    with progress_for(quiet=False) as progress:
+                        results[-1] |= verse(out, progress.message)
     values = [result[row.figure] for result in results]
     provenance = collect().to_dict()
     return {

@@ -12,24 +12,29 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rows import ROWS
 
 HERE = Path(__file__).parent
+NEIGHBOUR = "nearest neighbour, Euclidean"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def main() -> None:
     lines = ["| row | reached | to reach | time, steps | baseline |", "|---|---|---|---|---|"]
     for name, row in ROWS.items():
-        path = HERE / "results" / f"{name}.json"
-        if path.exists():
-            lines.append(line(name, json.loads(path.read_text(encoding="utf-8"))))
-        else:
-            lines.append(f"| `{name}` | not yet run | {row.target} | | |")
+        result = read(name)
+        lines.append(line(name, result) if result else f"| `{name}` | not yet run | {row.target} | | |")
     throughput = HERE / "results" / "throughput.json"
     if throughput.exists():
         lines += speed(json.loads(throughput.read_text(encoding="utf-8")))
+    lines += sets()
     path = HERE / "README.md"
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     path.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+
+
+def read(name: str) -> dict[str, Any]:
+    """What a row has reached; nothing if it was not run."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def line(name: str, result: dict[str, Any]) -> str:
@@ -45,6 +50,11 @@ def line(name: str, result: dict[str, Any]) -> str:
 def reached(result: dict[str, Any]) -> str:
     """The figure, in the unit of its target."""
     value, name, runs = result["figure"], result["figure_name"], result["runs"]
+    if "set" in runs[0]:
+        return f"mean of {len(runs)} sets {value:.2%}; {against_neighbours(runs)}"
+    if name == "score" and len(runs) == 1:
+        low, high = runs[0]["score_interval"]
+        return f"{value:.2%} [{low:.2%}, {high:.2%}]"
     if name == "score":
         spread = f"{min(run['score'] for run in runs):.2%} to {max(run['score'] for run in runs):.2%}"
         return f"{value:.2%} (mean of {len(runs)} seeds, {spread})"
@@ -58,9 +68,34 @@ def reached(result: dict[str, Any]) -> str:
     )
 
 
+def against_neighbours(runs: list[dict[str, Any]]) -> str:
+    """On how many sets the network is at least as good as the nearest neighbour, and by how much it is behind."""
+    gaps = [run["score"] - run["baselines"][NEIGHBOUR] for run in runs]
+    return f"at least 1-NN on {sum(gap >= 0 for gap in gaps)}, worst difference {100 * min(gaps):+.1f} points"
+
+
+def sets() -> list[str]:
+    """Rows over several data sets, set by set: one column a row, beside the baselines."""
+    found = {name: read(name) for name, row in ROWS.items() if row.sets}
+    there = {name: {run["set"]: run for run in result["runs"]} for name, result in found.items() if result}
+    if not there:
+        return []
+    first = next(iter(there.values()))
+    names = list(next(iter(first.values()))["baselines"])
+    lines = ["", f"| set | {' | '.join(f'`{name}`' for name in there)} | {' | '.join(names)} |"]
+    lines.append("|---" * (1 + len(there) + len(names)) + "|")
+    for name, run in first.items():
+        ours = [f"{runs[name]['score']:.1%}" if name in runs else "" for runs in there.values()]
+        theirs = [f"{run['baselines'][one]:.1%}" if one in run["baselines"] else "" for one in names]
+        lines.append(f"| {name} | {' | '.join([*ours, *theirs])} |")
+    return lines
+
+
 def baseline(result: dict[str, Any]) -> str:
     """The strongest baseline on the same items."""
     runs = result["runs"]
+    if "set" in runs[0]:
+        return f"{NEIGHBOUR} {sum(run['baselines'][NEIGHBOUR] for run in runs) / len(runs):.2%}"
     if result["figure_name"] == "score":
         return f"{runs[0]['baseline']} {sum(run['baseline_score'] for run in runs) / len(runs):.2%}"
     run = runs[0]

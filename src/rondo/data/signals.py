@@ -16,6 +16,7 @@ from rondo.data.arrays import class_names, named_array, parted, read_npz
 from rondo.data.files import Paths, open_text
 from rondo.data.labelled import Labelled, Origin, Row, as_list, class_files, from_python, visible_files
 from rondo.data.series_files import Signal, iter_number_table, iter_ts, read_number_file, read_ts_header
+from rondo.data.signal_tables import iter_json_signals, iter_step_table
 from rondo.errors import DataError, UsageError
 
 VALUES = ("x", "data", "values", "signals", "series", "images", "frames")
@@ -29,15 +30,22 @@ class SignalFormat:
 
     label_column: str | None = None
     """Class in a table of numbers: the column's name, its number from 1 or, from the end, -1; none if there is none.
-    Left out: the first, as in the UCR archive. In an .npz file the array's name; left out: a usual one, such as y."""
+    Left out: the first, as in the UCR archive. In .npz files, JSON, and tables with a row a step: the name of the array
+    or column; left out: a usual one, such as y or label."""
     group_column: str | None = None
     """Column, or array of an .npz file, that says who or what a signal is from, which must not be parted."""
+    series_column: str | None = None
+    """Column that says which signal a row is a step of, in a table with a row a step; all columns without another role
+    are then channels. Left out: each row is a signal."""
+    time_column: str | None = None
+    """Column of the time in such a table, which is no channel."""
     values: str | None = None
-    """Array of an .npz file that holds the values. Left out: one with a usual name, such as x or data."""
+    """Array of an .npz file, or name in JSON, that holds the values. Left out: a usual one, such as x or values."""
     lengths: str | None = None
     """Array of an .npz file with the lengths of signals that stand one after another. Left out: length, if there."""
-    format: Literal["auto", "ts", "table", "npz"] = "auto"
-    """Kind of file: sktime's ts, a table of numbers with a signal a line, or npz. auto goes by name and content."""
+    format: Literal["auto", "ts", "table", "jsonl", "npz"] = "auto"
+    """Kind of file: sktime's ts, a table of numbers with a signal a line, JSON lines, or npz. auto goes by name and
+    content."""
     encoding: str | None = None
     """Encoding of text files. Left out: detected."""
 
@@ -132,6 +140,14 @@ def _text_rows(lines: Iterator[str], name: str, options: SignalFormat) -> tuple[
     if options.format == "ts" or (options.format == "auto" and start in ("@", "#")):
         header = read_ts_header(restored, name)
         return header.classes, iter_ts(restored, name, header)
+    columns = {"label_column": options.label_column, "group_column": options.group_column}
+    if options.format == "jsonl" or (options.format == "auto" and start in ("{", "[")):
+        return (), iter_json_signals(restored, name, values=options.values, usual=VALUES, **columns)
+    if options.series_column is not None:
+        more = {"series_column": options.series_column, "time_column": options.time_column}
+        return (), iter_step_table(restored, name, **more, **columns)
+    if options.time_column is not None:
+        raise UsageError("--time-column is for tables with a row a step, whose signals --series-column names")
     label = {None: "1", "none": None}.get(options.label_column, options.label_column)
     return (), iter_number_table(restored, name, label_column=label, group_column=options.group_column)
 

@@ -21,7 +21,7 @@ from rondo.tasks.parameters import with_parameters
 from rondo.tasks.signals.encoder import SignalEncoder
 from rondo.tasks.signals.options import SignalOptions
 
-SAME_COLUMNS = ("label_column", "group_column", "values", "lengths")
+SAME_COLUMNS = ("label_column", "group_column", "series_column", "time_column", "values", "lengths")
 """What of how the training's files were read holds for others, unless something else is said."""
 
 
@@ -32,8 +32,8 @@ class SignalClassifier(ClassifierEstimator):
     Signals are an array (N, T) or (N, T, channels), a data frame with a signal a row, or a list of arrays (T,) or
     (T, channels) of any lengths. Fitted on an array (N, T) or a data frame, others must have as many columns, as
     scikit-learn has it; a list may hold signals of other lengths still. Values that are not a number are missing
-    ones: they are filled along straight lines. Works as scikit-learn's classifiers do: in pipelines, in cross-validation, in searches. The same parameters are
-    the flags of ``rondo train signals``.
+    ones: they are filled along straight lines. Works as scikit-learn's classifiers do: in pipelines, in
+    cross-validation, in searches. The same parameters are the flags of ``rondo train signals``.
 
     >>> classifier = rondo.SignalClassifier(epochs=50).fit(signals, classes)
     >>> classifier.predict(others), classifier.predict_proba(others)
