@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from rondo.inspect.report_blocks import evidence
 from rondo.inspect.saliency import influence
 from rondo.models.classifier import (
     NumberClassifierOptions,
-    SequenceClassifier,
     TokenClassifierOptions,
     number_classifier,
     token_classifier,
@@ -25,11 +25,12 @@ from rondo.models.classifier import (
 SMALL = {"cell": "gru", "layers": 1, "hidden": 7, "output_dropout": 0.5}
 
 
-def reader(**options: object) -> SequenceClassifier:
+def reader(**options: object) -> Any:
     torch.manual_seed(0)
     network = token_classifier(9, 3, TokenClassifierOptions(**{**SMALL, "embedding": 5, **options})).double()
     with torch.no_grad():
-        network.input.embedding.weight.mul_(20)
+        for member in network.members:
+            member.input.embedding.weight.mul_(20)
     return network
 
 
@@ -60,6 +61,13 @@ def test_influence_is_input_times_gradient(kind: str) -> None:
         assert found[step] == pytest.approx(slope, rel=1e-5, abs=1e-8)
     assert np.abs(found).min() > 0
     np.testing.assert_allclose(influence(network, sequence, 0, 2), -found)
+
+
+def test_influence_on_an_ensemble_is_the_mean_of_that_on_its_members() -> None:
+    network, sequence = reader(ensemble=2), np.array([3, 1, 4, 1, 5], np.uint16)
+    one, other = (influence(member, sequence, 2, 0) for member in network.members)
+    assert not np.allclose(one, other)
+    assert influence(network, sequence, 2, 0) == pytest.approx((one + other) / 2, rel=1e-12)
 
 
 def test_influence_on_one_class_alone_and_of_nothing() -> None:

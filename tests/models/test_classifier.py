@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rondo.data.bucket import PaddedBatch
 from rondo.errors import ModelError, UsageError
 from rondo.layers import ReadoutName
 from rondo.models.classifier import (
     NumberClassifierOptions,
-    SequenceClassifier,
     TokenClassifierOptions,
     describe,
     number_classifier,
@@ -22,6 +22,8 @@ from rondo.models.classifier import (
     token_classifier,
 )
 from rondo.models.inputs import NumberInput, TokenInput
+from rondo.tasks.classification.classes import Classes
+from rondo.tasks.classification.objective import ClassLoss
 from rondo.testing.tolerances import assert_close
 from tests.tasks.helpers import same
 
@@ -36,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def made(kind: str = "numbers", *, seed: int = 0, **options: Any) -> SequenceClassifier:
+def made(kind: str = "numbers", *, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     given = {**SMALL, **KINDS[kind], **options}
     if kind == "tokens":
@@ -109,6 +111,29 @@ def test_an_option_changes_the_network(options: dict[str, Any]) -> None:
     assert not torch.allclose(made("convolved")(x), made("convolved", **options)(x))
 
 
+@kinds
+def test_members_of_an_ensemble_differ_and_answer_with_their_mean(kind: str) -> None:
+    model, x = made(kind, ensemble=3), drawn(kind)
+    assert model(x, lengths=LENGTHS).shape == (3, 5, 4)
+    one, other, third = (member(x, lengths=LENGTHS) for member in model.members)
+    assert not torch.allclose(one, other)
+    assert_close(model.eval()(x, lengths=LENGTHS), (one + other + third) / 3, torch.float64)
+    assert torch.equal(one, made(kind)(x, lengths=LENGTHS))
+
+
+def test_a_member_learns_from_its_own_mistakes() -> None:
+    model, x, target = made(ensemble=2), drawn("numbers"), torch.tensor([0, 1, 2, 3, 0])
+    alone = model.members[1]
+    loss = ClassLoss(Classes(("a", "b", "c", "d"), several=False))
+    batch = PaddedBatch(inputs=x, targets=target, lengths=torch.full((5,), 9), indices=torch.arange(5))
+    loss(model, batch, None).loss_sum.backward()
+    of_both = [parameter.grad.clone() for parameter in alone.parameters()]
+    model.zero_grad()
+    loss(alone, batch, None).loss_sum.backward()
+    for one, other in zip(alone.parameters(), of_both, strict=True):
+        assert_close(other, one.grad / 2, torch.float64, gradients=True)
+
+
 def test_strides_make_sequences_shorter() -> None:
     torch.manual_seed(0)
     convolved, lengths = NumberInput(3, channels=6, layers=2, stride=2)(
@@ -124,6 +149,7 @@ def test_strides_make_sequences_shorter() -> None:
     [
         ("tokens", {"embedding": 0}, "--embedding is at least 1"),
         ("tokens", {"token_dropout": 1.0}, "token_dropout is a probability"),
+        ("numbers", {"ensemble": 0}, "--ensemble is at least 1, not 0"),
         ("numbers", {"output_dropout": -0.1}, "output_dropout is a probability"),
         ("convolved", {"conv_kernel": 4}, "--conv-kernel is an odd number, not 4"),
         ("convolved", {"conv_stride": 0}, "--conv-stride is at least 1"),
@@ -136,9 +162,11 @@ def test_what_makes_no_network_is_refused(kind: str, options: dict[str, Any], sa
         made(kind, **options)
 
 
+@pytest.mark.parametrize("ensemble", [1, 2])
 @kinds
-def test_it_is_rebuilt_from_its_description(kind: str) -> None:
-    options = {**SMALL, **KINDS[kind], "cell": "min_gru", "readout": "attention", "bidirectional": False}
+def test_it_is_rebuilt_from_its_description(kind: str, ensemble: int) -> None:
+    more = {"cell": "min_gru", "readout": "attention", "bidirectional": False, "ensemble": ensemble}
+    options = {**SMALL, **KINDS[kind], **more}
     model = made(kind, **options)
     given = (TokenClassifierOptions if kind == "tokens" else NumberClassifierOptions)(**options)
     config = json.loads(json.dumps({"network": describe(model, given)}))
@@ -150,7 +178,15 @@ def test_it_is_rebuilt_from_its_description(kind: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"hidden": "12"}, {"conv_channels": 2.5}, {"layers": 0}, {"readout": "mean of means"}, {"wings": 2}],
+    [
+        {"hidden": "12"},
+        {"conv_channels": 2.5},
+        {"layers": 0},
+        {"readout": "mean of means"},
+        {"wings": 2},
+        {"ensemble": 0},
+        {"ensemble": "3"},
+    ],
     ids=str,
 )
 def test_a_description_that_is_none(change: dict[str, Any]) -> None:

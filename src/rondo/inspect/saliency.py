@@ -7,23 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from rondo.models.classifier import SequenceClassifier
+from rondo.models.classifier import Classifier, SequenceClassifier
 from rondo.models.inputs import TokenInput
 
 Floats = npt.NDArray[np.float64]
 
 
-def influence(
-    network: SequenceClassifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None
-) -> Floats:
+def influence(network: Classifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None) -> Floats:
     """How much each step of a sequence spoke for class ``towards`` and against class ``against``, (T,)."""
     return contributions(network, sequence, towards, against).sum(1)
 
 
-def contributions(
-    network: SequenceClassifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None
-) -> Floats:
+def contributions(network: Classifier, sequence: npt.NDArray[Any], towards: int, against: int | None = None) -> Floats:
     """The same of each value of each step, (T, features).
 
     Input times gradient of the difference between the two logits: what the values contribute as far as the
@@ -34,18 +31,23 @@ def contributions(
         return np.zeros((0, 1))
     training = network.training
     network.eval()  # the gradient is that of the network as it is used
-    like = network.head.weight
+    like = next(network.parameters())
     x = torch.from_numpy(np.ascontiguousarray(sequence))[None].to(like.device)
     x = x.to(like.dtype) if x.is_floating_point() else x.long()
     with torch.enable_grad():
-        if isinstance(network.input, TokenInput):
-            values = network.input(x)[0].detach().requires_grad_()
-            logits = network.read(values, None)[0]
-        else:
-            values = x.detach().requires_grad_()
-            logits = network(values)[0]
-        asked = logits[towards] if against is None else logits[towards] - logits[against]
-        (gradient,) = torch.autograd.grad(asked, values)
+        shares = [_share(member, x, towards, against) for member in network.members]
     network.train(training)
-    found: Floats = (values.detach() * gradient)[0].double().cpu().numpy()
+    found: Floats = torch.stack(shares).mean(0).double().cpu().numpy()
     return found
+
+
+def _share(network: SequenceClassifier, x: Tensor, towards: int, against: int | None) -> Tensor:
+    if isinstance(network.input, TokenInput):
+        values = network.input(x)[0].detach().requires_grad_()
+        logits = network.read(values, None)[0]
+    else:
+        values = x.detach().requires_grad_()
+        logits = network(values)[0]
+    asked = logits[towards] if against is None else logits[towards] - logits[against]
+    (gradient,) = torch.autograd.grad(asked, values)
+    return (values.detach() * gradient)[0]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from rondo.cells import Cell
@@ -29,6 +30,14 @@ class ClassifierOptions(RecurrentOptions):
     weights), or concat: last, max and mean beside each other."""
     output_dropout: float = 0.3
     """Probability of dropping values before the read-out's vector becomes classes."""
+    ensemble: int = 1
+    """Networks that begin from different weights, learn side by side and answer together: that many times the work,
+    for an answer that is right more often."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ensemble < 1:
+            raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +81,21 @@ class SequenceClassifier(nn.Module):
         self.head = nn.Linear(self.readout.output_size, classes)
         self.output_dropout = probability("output_dropout", options.output_dropout)
 
+    @property
+    def members(self) -> Sequence[SequenceClassifier]:
+        """The networks that answer: this one."""
+        return (self,)
+
+    @property
+    def first(self) -> SequenceClassifier:
+        """The one that shows how all members are made."""
+        return self
+
+    @property
+    def classes(self) -> int:
+        """How many values it answers with."""
+        return self.head.out_features
+
     def forward(self, x: Tensor, *, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
         """Unnormalised log-probabilities (B, classes) of tokens (B, T), or of numbers (B, T, features)."""
         vectors, ends = self.input(x, checked_lengths(lengths, *x.shape[:2]))
@@ -98,36 +122,89 @@ class SequenceClassifier(nn.Module):
         return self.recurrent.stepper(batch_size, readout=self.head)
 
 
+class Ensemble(nn.Module):
+    """Classifiers that begin from different weights, each learning from its own mistakes, and answer together.
+
+    What they say is the mean of their values, which is the geometric mean of their probabilities, made to add up to
+    one (Lakshminarayanan et al. 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+    take the arithmetic one).
+    """
+
+    def __init__(self, members: Sequence[SequenceClassifier]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(members)
+
+    @property
+    def members(self) -> Sequence[SequenceClassifier]:
+        """The networks that answer."""
+        return cast(Sequence[SequenceClassifier], self.networks)
+
+    @property
+    def first(self) -> SequenceClassifier:
+        """The one that shows how all members are made."""
+        return self.members[0]
+
+    @property
+    def classes(self) -> int:
+        """How many values it answers with."""
+        return self.first.classes
+
+    def forward(self, x: Tensor, *, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
+        """As `SequenceClassifier.forward`; in training what each member says, (members, B, classes)."""
+        said = torch.stack([member(x, lengths=lengths) for member in self.members])
+        return said if self.training else said.mean(0)
+
+    def stepper(self, batch_size: int = 1) -> Stepper:
+        """Refused: each member has a state of its own."""
+        raise UsageError("an ensemble does not go step by step; its members do")
+
+
+Classifier = SequenceClassifier | Ensemble
+
+
+def _together(options: ClassifierOptions, make: Callable[[], SequenceClassifier]) -> Classifier:
+    return make() if options.ensemble == 1 else Ensemble([make() for _ in range(options.ensemble)])
+
+
 def token_classifier(
     vocabulary_size: int, classes: int, options: TokenClassifierOptions, *, cell: Cell | None = None
-) -> SequenceClassifier:
+) -> Classifier:
     """A classifier of sequences of tokens."""
-    tokens = TokenInput(vocabulary_size, options.embedding, token_dropout=options.token_dropout)
-    return SequenceClassifier(tokens, classes, options, cell=cell)
+
+    def make() -> SequenceClassifier:
+        tokens = TokenInput(vocabulary_size, options.embedding, token_dropout=options.token_dropout)
+        return SequenceClassifier(tokens, classes, options, cell=cell)
+
+    return _together(options, make)
 
 
 def number_classifier(
     features: int, classes: int, options: NumberClassifierOptions, *, cell: Cell | None = None
-) -> SequenceClassifier:
+) -> Classifier:
     """A classifier of sequences of numbers."""
-    numbers = NumberInput(
-        features, channels=options.conv_channels, layers=options.conv_layers, kernel=options.conv_kernel,
-        stride=options.conv_stride,
-    )  # fmt: skip
-    return SequenceClassifier(numbers, classes, options, cell=cell)
+
+    def make() -> SequenceClassifier:
+        numbers = NumberInput(
+            features, channels=options.conv_channels, layers=options.conv_layers, kernel=options.conv_kernel,
+            stride=options.conv_stride,
+        )  # fmt: skip
+        return SequenceClassifier(numbers, classes, options, cell=cell)
+
+    return _together(options, make)
 
 
-def describe(network: SequenceClassifier, options: ClassifierOptions) -> dict[str, Any]:
+def describe(network: Classifier, options: ClassifierOptions) -> dict[str, Any]:
     """The entry ``network`` of a model's configuration, from which `rebuild` makes the network again.
 
     ``options`` may be a task's own, with more fields than the network takes.
     """
-    kind = TokenClassifierOptions if isinstance(network.input, TokenInput) else NumberClassifierOptions
+    first = network.first
+    kind = TokenClassifierOptions if isinstance(first.input, TokenInput) else NumberClassifierOptions
     named = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
-    return {"options": named, "cell": network.recurrent.cell.to_json()}
+    return {"options": named, "cell": first.recurrent.cell.to_json()}
 
 
-def rebuild(config: Mapping[str, Any], size: int, classes: int, at_most: int | None = None) -> SequenceClassifier:
+def rebuild(config: Mapping[str, Any], size: int, classes: int, at_most: int | None = None) -> Classifier:
     """The network that a model's configuration describes, its cell built from the saved graph.
 
     ``size`` is that of the vocabulary, or the number of features; ``at_most`` as in `RecurrentOptions.saved`.

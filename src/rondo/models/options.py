@@ -12,6 +12,7 @@ from rondo.layers import Recurrent
 
 WHOLE_NUMBERS = (
     "layers", "hidden", "projection", "embedding", "conv_channels", "conv_layers", "conv_kernel", "conv_stride",
+    "ensemble",
 )  # fmt: skip
 """Options that say how large something is, here and in the classes made from this one."""
 
@@ -72,8 +73,12 @@ class RecurrentOptions:
                 raise ModelError(f"{name} is a whole number, not {str(value)[:80]}")
         if at_most is None:
             return read
-        # Runs anywhere; more layers than there are weights are too many already, whatever their number.
-        fewer = {name: min(getattr(read, name), at_most) for name in ("layers", "conv_layers") if hasattr(read, name)}
+        # Runs anywhere; more layers or members than there are weights are too many already, whatever their number.
+        fewer = {
+            name: min(getattr(read, name), at_most)
+            for name in ("layers", "conv_layers", "ensemble")
+            if hasattr(read, name)
+        }
         return replace(read, backend="reference", **fewer)
 
     def build(self, input_size: int, *, cell: Cell | None = None, bidirectional: bool = False) -> Recurrent:

@@ -182,8 +182,10 @@ def test_every_form_of_the_same_texts_gives_the_same_model(
     "options",
     [
         {"seed": 1}, {"test_fraction": 0.3}, {"valid_fraction": 0.3}, {"embedding": 9}, {"max_tokens": 6},
+        {"ensemble": 2},
         {"class_weight": "balanced"}, {"weight_decay": 0.5}, {"learning_rate": 1e-3}, {"batch_size": 9},
         {"bidirectional": False}, {"pretrain": "self"}, {"pretrain": "self", "pretrain_epochs": 1},
+        {"pretrain": "self", "ensemble": 2},
         {"pretrain": "self", "pretrain_learning_rate": 1e-3}, {"pretrain": "self", "pretrain_minutes": 0.002},
     ],
     ids=str,

@@ -15,7 +15,7 @@ from rondo.data.labelled import Label
 from rondo.data.splits import Parts
 from rondo.errors import UsageError
 from rondo.evaluation.calibration import fit_temperature
-from rondo.models.classifier import SequenceClassifier
+from rondo.models.classifier import Classifier
 from rondo.tasks.classification.classes import Classes, balanced_weights
 from rondo.tasks.classification.model import ClassifierModel, Encoder, run
 from rondo.tasks.classification.objective import ClassLoss, WatchClasses, training_batches
@@ -28,7 +28,7 @@ from rondo.training.protocols import Progress, TrainingSummary
 class Learner:
     """What a training begins with, besides its data."""
 
-    network: SequenceClassifier
+    network: Classifier
     encoder: Encoder
     classes: Classes
     config: dict[str, Any]

@@ -14,7 +14,7 @@ import torch
 from rondo.data.labelled import Row
 from rondo.errors import ModelError
 from rondo.evaluation.calibration import scaled
-from rondo.models.classifier import SequenceClassifier, rebuild
+from rondo.models.classifier import Classifier, rebuild
 from rondo.models.folder import check_parts, read_model, save_model
 from rondo.models.weights import count_parameters, load_network
 from rondo.storage import gathering, read_bytes, write_bytes
@@ -62,7 +62,7 @@ class ClassifierModel:
 
     def __init__(
         self,
-        network: SequenceClassifier,
+        network: Classifier,
         encoder: Encoder,
         classes: Classes,
         config: Mapping[str, Any],
@@ -162,11 +162,11 @@ def _unpickled(kind: type[ClassifierModel], encoder: type[Encoder], files: Mappi
 
 
 @torch.inference_mode()
-def run(network: SequenceClassifier, sequences: Sequence[npt.NDArray[Any]]) -> Floats:
+def run(network: Classifier, sequences: Sequence[npt.NDArray[Any]]) -> Floats:
     """The network's values for sequences of any lengths, (N, classes): those of like length together."""
     lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
-    found = np.zeros((len(sequences), network.head.out_features))
-    like = network.head.weight
+    found = np.zeros((len(sequences), network.classes))
+    like = next(network.parameters())
     training = network.training
     network.eval()
     for chosen in batches(lengths):

@@ -50,7 +50,9 @@ class ClassLoss:
         like = next(model.parameters())
         inputs = batch.inputs.to(like.dtype) if batch.inputs.is_floating_point() else batch.inputs
         logits = model(inputs, lengths=batch.lengths)
-        return Result(loss_sum=self.loss(logits, batch.targets), count=len(batch.targets))
+        members = logits if logits.dim() == 3 else logits[None]
+        losses = [self.loss(of_member, batch.targets) for of_member in members]
+        return Result(loss_sum=torch.stack(losses).mean(), count=len(batch.targets))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The sum over the items."""

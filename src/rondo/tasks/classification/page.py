@@ -68,14 +68,15 @@ def write_page(run: ClassRun, page: Page) -> None:
 
 def network_of(run: ClassRun) -> str:
     """The network in a few words."""
-    recurrent = run.model.network.recurrent
+    recurrent, members = run.model.network.first.recurrent, len(run.model.network.members)
     directions = "both directions" if recurrent.bidirectional else "one direction"
-    return f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}"
+    one = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}"
+    return one if members == 1 else f"{members} networks of {one}"
 
 
 def _write_card(run: ClassRun, page: Page, commands: Commands) -> None:
     parts = [("training", run.parts.train), ("validation", run.parts.valid), ("test", run.parts.test)]
-    cell = run.model.network.recurrent.cell
+    cell = run.model.network.first.recurrent.cell
     write_card(
         Card(
             title=f"{page.title.removeprefix('A ').capitalize()} ({network_of(run)})",

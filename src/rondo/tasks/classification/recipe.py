@@ -78,7 +78,7 @@ class Recipe:
         parts = self.read(paths, options)
         options = replace(options, training=with_budget(options.training, epochs=self.epochs))
         learner = self.prepare(parts, options, progress)
-        cell = learner.network.recurrent.cell
+        cell = learner.network.first.recurrent.cell
         folder = begin_folder(out, options, cell, resume=resume, overwrite=overwrite, progress=progress)
         if self.before is not None:
             self.before(learner, parts, options, folder, resume=resume, progress=progress)

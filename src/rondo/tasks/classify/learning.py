@@ -39,7 +39,8 @@ def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learn
     network = token_classifier(encoder.input_size, len(classes), model)
     config = {"task": "classify", "network": describe(network, model), "options": to_sections(options)}
     if pretrained is not None:
-        _put(network, pretrained[0], freeze=model.freeze_vectors)
+        for member in network.members:
+            _put(member, pretrained[0], freeze=model.freeze_vectors)
         config["vectors"] = pretrained[1]
     return Learner(network, encoder, classes, config, unit="texts")
 

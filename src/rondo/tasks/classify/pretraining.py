@@ -27,7 +27,7 @@ from rondo.data.streams import TokenStream
 from rondo.data.texts import iter_texts
 from rondo.data.tokenizers import encode_stream
 from rondo.errors import DataError, UsageError
-from rondo.models.classifier import SequenceClassifier
+from rondo.models.classifier import Classifier, SequenceClassifier
 from rondo.models.folder import CHECKPOINT
 from rondo.models.inputs import TokenInput
 from rondo.models.language_model import LanguageModel, LanguageModelOptions
@@ -81,7 +81,7 @@ def unlabelled(own: Sequence[str], options: ClassifyOptions) -> Unlabelled | Non
 
 
 def pretrain(
-    network: SequenceClassifier,
+    network: Classifier,
     encoder: TextEncoder,
     texts: Iterable[str],
     options: ClassifyOptions,
@@ -109,12 +109,14 @@ def pretrain(
     rows = rows_that_fit(tokens[:boundary], BPTT_LENGTH, None)
     source = TokenStream(tokens[:boundary], batch_size=rows, bptt_length=BPTT_LENGTH, seed=training.seed)
     torch.manual_seed(training.seed)
-    model = _language_model(encoder.input_size, network, options)
+    model = _language_model(encoder.input_size, network.first, options)
     watch = WatchLoss(tokens[boundary:])
     summary = train(model, source, NextToken(), watch, training, own, resume=resume, progress=progress)
     if summary.stopped_why == "interrupted":
         raise KeyboardInterrupt
-    take_over(network, model, _counts(tokens, encoder.input_size))
+    counts = _counts(tokens, encoder.input_size)
+    for member in network.members:
+        take_over(member, model, counts)
     valid = summary.best.get("valid_loss", summary.final.get("valid_loss", math.nan))
     figures = {
         "source": options.pretraining.pretrain,
