@@ -1,0 +1,284 @@
+"""What of the future has got into the data: named before anyone believes the forecasts.
+
+Four kinds (Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis in machine-learning-based science",
+kinds L1.2, L2 and L3.1): the target in a covariate, scales of all rows, values filled from later rows, and covariates
+that nobody knows in advance. What is told from data alone can be a coincidence; so each alarm says what it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.series import SeriesSet
+from rondo.data.series.scaling import Scaler
+from rondo.errors import DataError
+from rondo.evaluation.forecasting.folds import Fold
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["target in a covariate", "scaled with later rows", "filled from later rows", "not known in advance"]
+
+ROWS = 4000
+"""Rows of a series that are looked at, the last ones before training ends and what comes after."""
+SERIES = 50
+"""Series that are looked at."""
+SAME = 0.9999
+"""Correlation of changes above which two columns are the same, but for shift and scale."""
+FEW = 20
+"""A column with at most so many different values is a mark or a plan, not a measurement."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One leak that was found."""
+
+    kind: Kind
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def examine(fold: Fold) -> list[Alarm]:
+    """All alarms that the data of a fold gives; at most one of a kind for each column."""
+    source, horizon = fold.windows.source, fold.windows.horizon
+    found = [*covariate_alarms(source, horizon), *scale_alarms(source, fold.training), *filling_alarms(source)]
+    first: dict[tuple[str, str], Alarm] = {}
+    for alarm in found:
+        first.setdefault((alarm.kind, alarm.column), alarm)
+    return list(first.values())
+
+
+def covariate_alarms(source: SeriesSet, horizon: int) -> list[Alarm]:
+    """Covariates that are the target of later rows, or that nothing shows to be known in advance."""
+    found = []
+    for role, columns in (("past", source.past), ("future", source.future)):
+        for place, name in enumerate(columns.number_names):
+            for which in range(min(len(source), SERIES)):
+                begin, rows = int(source.covariate_begin[which]), int(source.lengths[which])
+                column = columns.numbers[begin : begin + rows, place].astype(np.float64)[-ROWS:]
+                target = source.series(which)[-ROWS:]
+                lead = _lead(column, target, -horizon if role == "future" else 0, 2 * max(horizon, source.season))
+                if lead is not None:
+                    found.append(_target_alarm(name, lead, role, source, which))
+                elif (
+                    role == "future"
+                    and not _goes_on(source, which, place)
+                    and _measured_beside(column, target, source.season)
+                ):
+                    found.append(
+                        Alarm(
+                            "not known in advance", name,
+                            f"column '{name}' is said to be known in advance, but ends where {_called(source, which)} "
+                            "ends, changes like a measurement, and moves with the target at the same time. Add its "
+                            "values for the rows to be forecast, or make it a past covariate.",
+                        )
+                    )  # fmt: skip
+    return found
+
+
+def scale_alarms(source: SeriesSet, training: SeriesSet) -> list[Alarm]:
+    """Series that look as if they had been scaled with all of their rows, the ones to be forecast included."""
+    found = []
+    for which in range(len(source)):
+        whole, part = (one.series(which) for one in (source, training))
+        whole, part = whole[~np.isnan(whole)], part[~np.isnan(part)]
+        if len(whole) < 2 * FEW or len(part) == len(whole) or len(np.unique(whole[:ROWS])) <= FEW:
+            continue
+        how = _scaled(whole)
+        if how is not None and _scaled(part) != how:
+            name = _column(source, which)
+            found.append(
+                Alarm(
+                    "scaled with later rows", name,
+                    f"column '{name}' of {_called(source, which)} has {how} over all rows, not over the training part: "
+                    "it was scaled with rows that are to be forecast. Give the values as they were measured.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def filling_alarms(source: SeriesSet) -> list[Alarm]:
+    """Series with values that lie exactly on the line between their neighbours: interpolated, with the later one."""
+    found = []
+    for which in range(min(len(source), SERIES)):
+        values = source.series(which)[-ROWS:]
+        rows = _interpolated(values)
+        if len(rows):
+            name, first = _column(source, which), int(rows[0]) + len(source.series(which)) - len(values)
+            found.append(
+                Alarm(
+                    "filled from later rows", name,
+                    f"column '{name}', {source.place(which, first)}: this value and {len(rows) - 1} others lie exactly "
+                    "on the line between their neighbours, as if filled in with the later one. Leave missing values "
+                    "missing (missing='mask'), or fill them from the past (missing='impute').",
+                )
+            )  # fmt: skip
+    return found
+
+
+def check_scaler(scaler: Scaler, training: SeriesSet) -> None:
+    """Refuse scales that are not those of the training part."""
+    right = Scaler.fit(training, scaler.kind)
+    wrong = np.flatnonzero(~np.isclose(scaler.shift, right.shift) | ~np.isclose(scaler.width, right.width))
+    if len(wrong):
+        which = int(wrong[0])
+        raise DataError(
+            f"{_called(training, which)}: the scale is not that of the training part (shift {scaler.shift[which]:g}, "
+            f"expected {right.shift[which]:g}; width {scaler.width[which]:g}, expected {right.width[which]:g}). It was "
+            "fitted on other rows."
+        )
+
+
+def check_preparation(prepare: Callable[[Floats], Floats], values: Floats, known: int) -> None:
+    """Refuse a preparation of a series (T,) in which the first ``known`` rows depend on later ones.
+
+    Later rows are replaced by others, and by missing ones; what comes out before them must stay as it is.
+    """
+    expected = np.asarray(prepare(values.copy()), np.float64)[:known]
+    rng = np.random.default_rng(0)
+    spread = float(np.nanstd(values)) or 1.0
+    others = [
+        values[known:] * 3 + spread * (5 + rng.normal(size=len(values) - known)),
+        np.full(len(values) - known, np.nan),
+    ]
+    for later in others:
+        got = np.asarray(prepare(np.concatenate([values[:known], later])), np.float64)[:known]
+        wrong = np.flatnonzero(~np.isclose(got, expected, rtol=1e-9, atol=1e-12 * spread, equal_nan=True))
+        if len(wrong):
+            raise DataError(
+                f"the preparation looks ahead: with other values from row {known + 1} on, row {wrong[0] + 1} becomes "
+                f"{got[wrong[0]]:g} instead of {expected[wrong[0]]:g}."
+            )
+
+
+def _target_alarm(name: str, lead: int, role: str, source: SeriesSet, which: int) -> Alarm:
+    rows = f"{abs(lead)} row{'s' if abs(lead) != 1 else ''}"
+    when = f"{rows} later" if lead > 0 else "of the same row" if lead == 0 else f"{rows} before"
+    why = "" if lead > 0 else ", which is not known in advance for the whole horizon"
+    return Alarm(
+        "target in a covariate", name,
+        f"column '{name}' ({role} covariate) is the target of {_called(source, which)} {when}{why}, but for a shift and "
+        "a scale: whoever knows it needs no forecast. Take it out.",
+    )  # fmt: skip
+
+
+def _lead(column: Floats, target: Floats, lowest: int, most: int) -> int | None:
+    """How many rows later the target has the changes of the column, if that is later than ``lowest``.
+
+    None, too, if the same changes are found where they were known, as in a wave that repeats itself.
+    """
+    changes, of_target = np.diff(column), np.diff(target)
+    most = min(most, len(changes) - 30)
+    if most < 1 or not np.nanstd(changes) or not np.nanstd(of_target):
+        return None
+    found = None
+    for lead in range(lowest + 1, most + 1):
+        if _correlation(changes, of_target, lead) > SAME:
+            found = lead
+            break
+    if found is None:
+        return None
+    known = range(lowest, max(-most, lowest - most) - 1, -1)
+    return None if any(_correlation(changes, of_target, lead) > SAME for lead in known) else found
+
+
+def _correlation(changes: Floats, of_target: Floats, lead: int) -> float:
+    size = len(changes) - abs(lead)
+    if size < 30:
+        return 0.0
+    one, other = changes[max(0, -lead) :][:size], of_target[max(0, lead) :][:size]
+    both = ~np.isnan(one) & ~np.isnan(other)
+    one, other = one[both], other[both]
+    if len(one) < 30 or not one.std() or not other.std():
+        return 0.0
+    return abs(float(np.corrcoef(one, other)[0, 1]))
+
+
+def _goes_on(source: SeriesSet, which: int, place: int) -> bool:
+    """Whether a covariate has values after the last one of the target."""
+    after = int(source.covariate_begin[which] + source.lengths[which])
+    beyond = source.future.numbers[after : int(source.covariate_end[which]), place]
+    return bool(len(beyond)) and not bool(np.isnan(beyond[:1]).any())
+
+
+def _measured_beside(column: Floats, target: Floats, season: int) -> bool:
+    """Whether a column changes like a measurement, and what is new in it goes with what is new in the target."""
+    if len(np.unique(column[~np.isnan(column)])) <= FEW or np.mean(np.diff(column) != 0) < 0.5:
+        return False
+    lags = sorted({1, 2, season})
+    most = max(lags)
+    own = [series[most - lag : len(series) - lag] for series in (column, target) for lag in lags]
+    table = np.column_stack([np.ones(len(column) - most if len(column) > most else 0), *own])
+    ends = np.column_stack([column[most:], target[most:]])
+    whole = ~np.isnan(table).any(axis=1) & ~np.isnan(ends).any(axis=1)
+    if whole.sum() < 3 * table.shape[1] + 30:
+        return False
+    table, ends = table[whole], ends[whole]
+    new = ends - table @ np.linalg.lstsq(table, ends, rcond=None)[0]
+    if (new.std(axis=0) < 1e-6 * ends.std(axis=0)).any():  # it follows from its past: a calendar, a trend
+        return False
+    return abs(float(np.corrcoef(new.T)[0, 1])) > max(0.1, 5 / np.sqrt(len(new)))
+
+
+def _scaled(values: Floats) -> str | None:
+    """What scaling a series shows, if any."""
+    if not len(values):
+        return None
+    if abs(values.mean()) < 1e-4 and any(abs(values.std(ddof=d) - 1) < 1e-4 for d in (0, 1)):
+        return "mean 0 and standard deviation 1"
+    low, high = values.min(), values.max()
+    ends = [(values == low).sum(), (values == high).sum()]
+    if abs(low) < 1e-9 and abs(high - 1) < 1e-9 and max(ends) == 1:
+        return "minimum 0 and maximum 1"
+    if abs(np.median(values)) < 1e-9 and abs(np.subtract(*np.quantile(values, [0.75, 0.25])) - 1) < 1e-6:
+        return "median 0 and quartiles 1 apart"
+    return None
+
+
+def _interpolated(values: Floats) -> npt.NDArray[np.int64]:
+    """Rows whose value is the mean of its neighbours', more exactly than such values are given."""
+    if len(values) < 2 * FEW:
+        return np.zeros(0, np.int64)
+    size = np.nanmax(np.abs(values))
+    slope, bend = np.diff(values), np.diff(values, 2)
+    with np.errstate(invalid="ignore"):
+        straight = (np.abs(bend) <= 1e-12 * size) & (np.abs(slope[:-1]) > 1e-9 * size)
+        known = ~np.isnan(slope[1:] + slope[:-1])
+        if known.sum() > FEW and np.corrcoef(slope[1:][known], slope[:-1][known])[0, 1] > 0.9:
+            # A smooth curve is straight where it turns; only several such rows in a row are strange.
+            beside = np.concatenate([[False], straight[:-1]]) | np.concatenate([straight[1:], [False]])
+            straight &= beside
+    rows = np.flatnonzero(straight) + 1
+    if not len(rows) or len(rows) > len(values) / 2:  # a line all along is a line
+        return np.zeros(0, np.int64)
+    places = _decimals(values)
+    usual = np.quantile(places[~np.isnan(values)], 0.75)
+    # Rounded values lie on lines by chance; what was computed from two of them has more places than they have.
+    return rows[places[rows] > usual] if usual < _MOST_DECIMALS else rows
+
+
+_MOST_DECIMALS = 9
+
+
+def _decimals(values: Floats) -> npt.NDArray[np.int64]:
+    """With how many places after the point each number was written, were it once stored in single precision or not."""
+    single = np.allclose(values, values.astype(np.float32), rtol=1e-12, atol=0, equal_nan=True)
+    slack = np.abs(values) * (1e-7 if single else 1e-14)
+    places = np.full(len(values), _MOST_DECIMALS)
+    for count in range(_MOST_DECIMALS - 1, -1, -1):
+        places[np.abs(np.round(values, count) - values) <= slack] = count
+    return places
+
+
+def _column(source: SeriesSet, which: int) -> str:
+    return source.names[which] if source.layout == "wide" else source.columns.get("target", "y")
+
+
+def _called(source: SeriesSet, which: int) -> str:
+    return f"series '{source.names[which]}'"
