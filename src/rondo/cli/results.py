@@ -7,7 +7,7 @@ from math import exp
 from typing import Any
 
 from rondo.cli.output import duration, table, wrapped
-from rondo.evaluation.classification import measure
+from rondo.evaluation.classification import score_title
 from rondo.inspect import Metric, Score, compare
 from rondo.tasks import language
 from rondo.tasks.registry import TASKS
@@ -79,7 +79,7 @@ def _class_scores(result: Mapping[str, Any]) -> str:
     head = (
         f"{result['metric']} {result['score']:.1%} on {result['items']:,} items, 95 % interval {low:.1%} to {high:.1%}"
     )
-    rows = [[measure(name).name, f"{value:.4f}"] for name, value in result["scores"].items()]
+    rows = [[score_title(name), f"{value:.4f}"] for name, value in result["scores"].items()]
     lines = [head, *([scores(result)] if result["baselines"] else []), table(rows, right=[1])]
     if result.get("unseen_labels"):
         said = ", ".join(f"{label} ({count})" for label, count in result["unseen_labels"].items())

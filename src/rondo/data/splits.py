@@ -110,7 +110,9 @@ def draw(data: Labelled, fraction: float, *, seed: int = 0) -> tuple[Indices, In
 
 
 def overlap(part: Labelled, other: Labelled, *, name: str = "test", other_name: str = "training") -> Overlap:
-    """Which items of ``part`` are in ``other`` too: texts but for case, width and blanks, arrays byte by byte."""
+    """Which items of ``part`` are in ``other`` too: texts and lists of tokens but for case, width and blanks,
+    arrays byte by byte.
+    """
     first = dict[Any, int]()
     for index, item in enumerate(other.items):
         first.setdefault(_key(item), index)
@@ -128,6 +130,8 @@ def normalised(text: str) -> str:
 def _key(item: Any) -> Any:
     if isinstance(item, str):
         return normalised(item)
+    if isinstance(item, tuple):
+        return tuple(map(normalised, item))
     array = np.ascontiguousarray(item)
     return array.shape, array.dtype.str, hashlib.blake2b(array.tobytes(), digest_size=16).digest()
 

@@ -145,6 +145,11 @@ def measure(name: str) -> Measure:
     return MEASURES[name]
 
 
+def score_title(name: str) -> str:
+    """A score of classifiers or taggers as people write it."""
+    return MEASURES[name].name if name in MEASURES else name.replace("_", " ").replace("f1", "F1")
+
+
 def all_scores(predictions: Predictions) -> dict[str, float]:
     """Every score that can be said of these predictions, by name."""
     return {name: each(predictions) for name, each in MEASURES.items() if each.applies(predictions)}

@@ -71,6 +71,17 @@ class FeatureCRF:
         tagger.open_inmemory(self._model)
         return [tagger.tag(self._features(tokens)) if tokens else [] for tokens in sentences]
 
+    def to_bytes(self) -> bytes:
+        """The trained model, for `from_bytes`."""
+        return self._model
+
+    @classmethod
+    def from_bytes(cls, model: bytes, *, by_characters: bool) -> FeatureCRF:
+        """A model that was trained before."""
+        made = cls()
+        made._model, made.by_characters = model, by_characters
+        return made
+
     @property
     def size(self) -> int:
         """The bytes of the model."""

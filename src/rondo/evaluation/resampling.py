@@ -8,17 +8,37 @@ Welsh 2007, the cluster bootstrap).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rondo.errors import DataError, UsageError
-from rondo.evaluation.classification import Measure, Predictions, Sums
+from rondo.evaluation.classification import Sums
 
 Floats = npt.NDArray[np.float64]
+P = TypeVar("P", contravariant=True)
+
+
+class Resampled(Protocol[P]):
+    """A score that is made from sums over the items of what a system said: `classification.Measure` and others."""
+
+    @property
+    def better(self) -> Literal["higher", "lower"]: ...
+
+    @property
+    def sums(self) -> Callable[[P], Sums]:
+        """What each item adds to the sums."""
+
+    @property
+    def score(self) -> Callable[[Floats], Floats]:
+        """From sums (..., D) to scores (...)."""
+
+    def __call__(self, predictions: P) -> float:
+        """The score itself."""
+
 
 ROOM = 1 << 22
 """How many counts are in memory at a time."""
@@ -42,8 +62,8 @@ class Difference(Estimate):
 
 
 def interval(
-    measure: Measure,
-    predictions: Predictions,
+    measure: Resampled[P],
+    predictions: P,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -60,9 +80,9 @@ def interval(
 
 
 def difference(
-    measure: Measure,
-    ours: Predictions,
-    theirs: Predictions,
+    measure: Resampled[P],
+    ours: P,
+    theirs: P,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -70,10 +90,11 @@ def difference(
     seed: int = 0,
 ) -> Difference:
     """How far ``ours`` is above ``theirs``, both on the same items in the same order."""
-    if len(ours) != len(theirs):
-        raise DataError(f"the systems were given {len(ours)} and {len(theirs)} items; compared are those on the same.")
-    value = measure(ours) - measure(theirs)
     first, second = measure.sums(ours), measure.sums(theirs)
+    if len(first.kind) != len(second.kind):
+        given = f"{len(first.kind)} and {len(second.kind)} items"
+        raise DataError(f"the systems were given {given}; compared are those on the same.")
+    value = measure(ours) - measure(theirs)
     pairs, kind = np.unique(first.kind * len(second.rows) + second.kind, return_inverse=True)
     width = first.rows.shape[1]
     rows = np.concatenate([first.rows[pairs // len(second.rows)], second.rows[pairs % len(second.rows)]], axis=1)

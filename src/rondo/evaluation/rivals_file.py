@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rondo.errors import ModelError
-from rondo.evaluation.rivals import Rival
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -36,7 +35,7 @@ class Lasting(Protocol):
         ...
 
 
-def rival_bytes(rivals: Sequence[Rival]) -> bytes:
+def rival_bytes(rivals: Sequence[Any]) -> bytes:
     """A file of those that can be written, in their order."""
     arrays = {
         f"{place}/{type(rival).name}/{key}": array
@@ -49,7 +48,7 @@ def rival_bytes(rivals: Sequence[Rival]) -> bytes:
     return buffer.getvalue()
 
 
-def parse_rivals(path: str | Path, data: bytes, kinds: Sequence[type[Any]]) -> list[Rival]:
+def parse_rivals(path: str | Path, data: bytes, kinds: Sequence[type[Any]]) -> list[Any]:
     """The baselines of these kinds in the bytes of a file; ``path`` is for the messages."""
     by_name = {kind.name: kind for kind in kinds}
     parts: dict[str, dict[str, npt.NDArray[Any]]] = {}

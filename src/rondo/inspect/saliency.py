@@ -1,7 +1,8 @@
-"""What drove a classifier: gradients with respect to its input, step by step."""
+"""What drove a classifier or tagger: gradients with respect to its input, step by step."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,20 +35,27 @@ def contributions(network: Classifier, sequence: npt.NDArray[Any], towards: int,
     like = next(network.parameters())
     x = torch.from_numpy(np.ascontiguousarray(sequence))[None].to(like.device)
     x = x.to(like.dtype) if x.is_floating_point() else x.long()
-    with torch.enable_grad():
-        shares = [_share(member, x, towards, against) for member in network.members]
+    shares = [_share(member, x, towards, against) for member in network.members]
     network.train(training)
     found: Floats = torch.stack(shares).mean(0).double().cpu().numpy()
     return found
 
 
+def times_gradient(values: Tensor, asked: Callable[[Tensor], Tensor]) -> Tensor:
+    """What each of the values (1, T, features) contributes to a number that depends on them, (T, features)."""
+    with torch.enable_grad():
+        given = values.detach().clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(asked(given), given)
+    return (given.detach() * gradient)[0]
+
+
 def _share(network: SequenceClassifier, x: Tensor, towards: int, against: int | None) -> Tensor:
-    if isinstance(network.input, TokenInput):
-        values = network.input(x)[0].detach().requires_grad_()
-        logits = network.read(values, None)[0]
-    else:
-        values = x.detach().requires_grad_()
-        logits = network(values)[0]
-    asked = logits[towards] if against is None else logits[towards] - logits[against]
-    (gradient,) = torch.autograd.grad(asked, values)
-    return (values.detach() * gradient)[0]
+    tokens = isinstance(network.input, TokenInput)
+
+    def asked(values: Tensor) -> Tensor:
+        logits = (network.read(values, None) if tokens else network(values))[0]
+        return logits[towards] if against is None else logits[towards] - logits[against]
+
+    with torch.no_grad():
+        values = network.input(x)[0] if tokens else x
+    return times_gradient(values, asked)

@@ -78,8 +78,8 @@ class TrainingOptions:
     eval_every: int | None = None
     """Evaluate every so many steps instead."""
     metric: str = "valid_loss"
-    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule; an accuracy is
-    better when it is large, anything else when it is small."""
+    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule; an accuracy
+    or an F1 is better when it is large, anything else when it is small."""
     patience: int | None = None
     """Stop early after this many evaluations without a better metric; default: never."""
     keep: Literal["best", "last"] = "best"

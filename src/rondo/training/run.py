@@ -253,7 +253,7 @@ class Run:
         value, name = metrics[self.options.metric], self.options.metric
         if not math.isfinite(value):
             return False
-        sign = -1 if name.endswith("accuracy") else 1
+        sign = -1 if name.endswith(("accuracy", "f1")) else 1
         return name not in self.standing.best or sign * value < sign * self.standing.best[name]
 
     def _judge(self, better: bool, metrics: dict[str, float]) -> None:

@@ -329,7 +329,7 @@ def test_answers_come_line_by_line(trained: tuple[Path, dict[str, Any]], tmp_pat
 def test_a_stream_is_read_no_further_than_it_must_be(
     at_once: int | None, trained: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rondo.tasks.classification.model.POOL_ITEMS", 16)
+    monkeypatch.setattr("rondo.data.pools.POOL_ITEMS", 16)
     classifier, read = rondo.load(trained[0]), []
 
     class Lines:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -58,6 +58,18 @@ class Scheme:
     def ends(self) -> bool:
         """Whether the last token of a span has a letter of its own."""
         return len(self.letters) == 4
+
+    def to_json(self) -> list[str]:
+        """What `from_json` reads: the name, and what stands between letter and kind."""
+        return [self.name, self.separator]
+
+    @staticmethod
+    def from_json(saved: Any) -> Scheme:
+        """From a file in which anything may stand: ValueError or TypeError for what is no scheme."""
+        name, separator = saved
+        if separator not in ("-", "_") or not isinstance(name, str):
+            raise ValueError(f"{saved!r:.80} is no scheme of tags")
+        return replace(get_scheme(name), separator=separator)
 
     def tag(self, role: str, kind: str) -> str:
         """The tag for a role of `Tag`."""

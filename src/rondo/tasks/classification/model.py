@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from rondo.data.labelled import Row
+from rondo.data.pools import batches, padded, pooled
 from rondo.errors import ModelError
 from rondo.evaluation.calibration import scaled
 from rondo.models.classifier import Classifier, rebuild
@@ -24,10 +25,6 @@ from rondo.tasks.estimator import folder_bytes, folder_of
 Floats = npt.NDArray[np.float64]
 
 BASELINES = "baselines.npz"
-BATCH_ITEMS, BATCH_STEPS = 256, 1 << 14
-"""What is run at once: so many sequences at most, and so many steps with their padding."""
-POOL_ITEMS, POOL_STEPS = 1 << 12, 1 << 20
-"""What a stream keeps in memory, to be sorted by length."""
 
 
 class Encoder(Protocol):
@@ -109,18 +106,10 @@ class ClassifierModel:
 
         ``at_once`` rows are read before the first is answered, some thousand if nothing is said.
         """
-        most = POOL_ITEMS if at_once is None else at_once
-        pool: list[Row] = []
-        sequences: list[npt.NDArray[Any]] = []
-        steps = 0
-        for row in rows:
-            pool.append(row)
-            sequences.append(self.encoder.encode(row.item))
-            steps += len(sequences[-1])
-            if len(pool) >= most or steps >= POOL_STEPS:
-                yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
-                pool, sequences, steps = [], [], 0
-        yield from zip(pool, self.probable(run(self.network, sequences)), strict=True)
+        encoded = ((row, self.encoder.encode(row.item)) for row in rows)
+        for pool in pooled(encoded, lambda pair: len(pair[1]), at_once=at_once):
+            probabilities = self.probable(run(self.network, [sequence for _, sequence in pool]))
+            yield from zip((row for row, _ in pool), probabilities, strict=True)
 
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration and what belongs to the encoder."""
@@ -175,24 +164,3 @@ def run(network: Classifier, sequences: Sequence[npt.NDArray[Any]]) -> Floats:
         found[chosen] = network(x, lengths=torch.from_numpy(lengths[chosen])).double().cpu().numpy()
     network.train(training)
     return found
-
-
-def batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """The numbers of the sequences to run at once, longest first: memory that is too little is noticed at once."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, int(lengths[order[start]]))
-        size = max(1, min(BATCH_ITEMS, BATCH_STEPS // longest))
-        yield order[start : start + size]
-        start += size
-
-
-def padded(sequences: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """(B, T, ...), zeros behind the end of each."""
-    first = sequences[0]
-    kind = np.dtype(np.int64) if np.issubdtype(first.dtype, np.integer) else first.dtype
-    wide = np.zeros((len(sequences), max(map(len, sequences)), *first.shape[1:]), kind)
-    for row, sequence in zip(wide, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return wide

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from rondo.data.labelled import Label
+from rondo.data.labelled import Label, Labelled
 from rondo.data.splits import Parts
 from rondo.evaluation.calibration import reliability, scaled
-from rondo.evaluation.classification import measure, per_class
+from rondo.evaluation.classification import per_class, score_title
 from rondo.evaluation.metrics import confusion
 from rondo.inspect import Column, Metric, Provenance, Report, Score, Section
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
@@ -42,6 +42,35 @@ class ClassRun:
     provenance: Provenance
     unit: str
     """What the items are called, in the plural."""
+
+
+class Judged(Protocol):
+    """What is judged, and by what baselines."""
+
+    @property
+    def data(self) -> Labelled: ...
+
+    @property
+    def part(self) -> str: ...
+
+    @property
+    def outcomes(self) -> Sequence[Any]: ...
+
+
+class ScoredRun(Protocol):
+    """A finished training of anything that has one score beside baselines."""
+
+    @property
+    def result(self) -> dict[str, Any]: ...
+
+    @property
+    def summary(self) -> TrainingSummary: ...
+
+    @property
+    def judgement(self) -> Judged: ...
+
+    @property
+    def unit(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +105,7 @@ def kept_metrics(summary: TrainingSummary, keep: str) -> dict[str, float]:
     return summary.best or summary.final if keep == "best" else summary.final
 
 
-def add_head(report: Report, run: ClassRun) -> None:
+def add_head(report: Report, run: ScoredRun) -> None:
     """Verdict and key figures at the top of the page."""
     result = run.result
     report.compare(scores_of(result), metric_of(result))
@@ -87,7 +116,7 @@ def add_head(report: Report, run: ClassRun) -> None:
     report.key_figure("training", f"{run.summary.epochs:.1f} epochs", f"{run.summary.steps:,} steps")
 
 
-def add_scores(report: Report, run: ClassRun) -> None:
+def add_scores(report: Report, run: ScoredRun) -> None:
     """The score with its interval beside the baselines, and the other scores."""
     result, judgement = run.result, run.judgement
     if judgement.part == "test":
@@ -110,7 +139,7 @@ def add_scores(report: Report, run: ClassRun) -> None:
     section.text(said).scores(scores_of(result), metric_of(result))
     if judgement.outcomes:
         section.text("\n".join(f"- {outcome.name}: {outcome.about}" for outcome in judgement.outcomes))
-    rows = [[measure(name).name, value] for name, value in result["scores"].items()]
+    rows = [[score_title(name), value] for name, value in result["scores"].items()]
     section.table(["all scores", Column("this model", digits=4)], rows)
 
 
