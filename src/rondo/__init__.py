@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rondo.tasks.digits.estimator import DigitClassifier
     from rondo.tasks.registry import load, train
     from rondo.tasks.signals.estimator import SignalClassifier
+    from rondo.tasks.tag.estimator import Tagger
 
 _HOME = {
     "Cell": "rondo.cells",
@@ -30,6 +31,7 @@ _HOME = {
     "SignalClassifier": "rondo.tasks.signals.estimator",
     "StackState": "rondo.layers",
     "State": "rondo.cells",
+    "Tagger": "rondo.tasks.tag.estimator",
     "TextClassifier": "rondo.tasks.classify.estimator",
     "accelerate": "rondo.nn",
     "cell": "rondo.cells",
@@ -40,8 +42,8 @@ _HOME = {
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
 __all__ = [
-    "Cell", "DigitClassifier", "Recurrent", "SignalClassifier", "StackState", "State", "TextClassifier", "__version__",
-    "accelerate", "cell", "get_cell", "load", "nn", "train",
+    "Cell", "DigitClassifier", "Recurrent", "SignalClassifier", "StackState", "State", "Tagger", "TextClassifier",
+    "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
 ]  # fmt: skip
 
 

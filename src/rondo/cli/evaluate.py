@@ -36,6 +36,7 @@ EXAMPLES = (
     "rondo evaluate my-model another_text.txt",
     "rondo evaluate my-poet poems.jsonl --samples 100 --json",
     "rondo evaluate my-classifier labelled.csv",
+    "rondo evaluate my-tagger tagged.conll",
     "rondo evaluate my-digits",
 )
 
@@ -50,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
             "from beginning to end with the state carried. Verse: form, rhyme, tones, repetition and copied lines "
             "of poems by the model, beside those of the human poems in the files. Classes: accuracy and the other "
             "scores of classifiers on labelled texts, signals or images, beside the baselines that were fitted in "
-            "training."
+            "training. Tags: span F1 as conlleval counts it, and the strict one, likewise."
         ),
         examples=EXAMPLES,
         positional=POSITIONAL,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rondo.cli.arguments import DEVICE, THREADS, Group, Option, parse
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json
-from rondo.cli.reading import StandardInput, reading_group
+from rondo.cli.reading import StandardInput, answering_options, reading_group
 from rondo.cli.terminal import harmless
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -27,6 +29,7 @@ OUTPUT = (
 EXAMPLES = (
     "rondo predict my-classifier texts.txt",
     "rondo predict my-classifier reviews.csv --json > answers.jsonl",
+    "rondo predict my-tagger sentences.conll > tagged.conll",
     "tail -f messages.log | rondo predict my-classifier - --at-once 1",
 )
 
@@ -37,13 +40,17 @@ def run(arguments: Sequence[str]) -> int:
         arguments,
         command="rondo predict",
         about=(
-            "What a model says about each line of a file, or each row of a table: one line in, one line out. Files may "
-            "be plain or compressed, in any encoding. How they are read is up to the model's task: rondo predict MODEL "
-            "--help lists those options."
+            "What a model says about each line of a file, or each row of a table: one line in, one line out; a tagger "
+            "writes each file back in its own format. Files may be plain or compressed, in any encoding. "
+            "How they are read is up to the model's task: rondo predict MODEL --help lists those options."
         ),
         examples=EXAMPLES,
         positional=POSITIONAL,
-        groups=[reading_group(arguments), Group("machine", "", (DEVICE, THREADS)), Group("output", "", OUTPUT)],
+        groups=[
+            reading_group(arguments),
+            Group("machine", "", (DEVICE, THREADS)),
+            Group("output", "", (*OUTPUT, *answering_options(arguments))),
+        ],
     )
     folder, files, as_json = given.pop("model"), given.pop("files", ["-"]), given.pop("json", False)
     use_threads(given.pop("threads", None))
@@ -61,7 +68,13 @@ def run(arguments: Sequence[str]) -> int:
     if typed and at_once is None and sys.stdin.isatty():
         at_once = 1
     source = StandardInput(given.get("encoding")) if typed else files[0]
-    for answer in model.answers(source, model.reading(**given), at_once=at_once):
+    further: dict[str, Any] = {"at_once": at_once}
+    if task in TASKS and TASKS[task].home_of_answering:
+        kind = TASKS[task].answering
+        names = [field.name for field in dataclasses.fields(kind)]
+        further["answering"] = kind(**{name: given.pop(name) for name in names if name in given})
+        further["details"] = as_json
+    for answer in model.answers(source, model.reading(**given), **further):
         if as_json:
             print_json(answer.values)
             continue

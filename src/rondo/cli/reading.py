@@ -12,7 +12,10 @@ from rondo.errors import DataError, RondoError
 from rondo.models.folder import read_config
 from rondo.tasks.registry import TASKS
 
-METAVARS = {"encoding": "NAME", "text_column": "COLUMN", "label_column": "COLUMN", "group_column": "COLUMN"}
+METAVARS = {
+    "encoding": "NAME", "text_column": "COLUMN", "label_column": "COLUMN", "group_column": "COLUMN",
+    "token_column": "COLUMN", "tag_column": "COLUMN",
+}  # fmt: skip
 ABOUT = "What is not given is as it was in training."
 
 
@@ -22,6 +25,13 @@ def reading_group(arguments: Sequence[str], other: Sequence[Option] = ()) -> Gro
     if task not in TASKS or not TASKS[task].home_of_reading:
         return Group("reading", "", tuple(other))
     return Group("reading", ABOUT, options_of(TASKS[task].reading, metavars=METAVARS))
+
+
+def answering_options(arguments: Sequence[str]) -> tuple[Option, ...]:
+    """How the answers of the model that is named first can be written."""
+    task = task_of(arguments[0]) if arguments and not arguments[0].startswith("-") else ""
+    known = task in TASKS and TASKS[task].home_of_answering
+    return tuple(options_of(TASKS[task].answering)) if known else ()
 
 
 def task_of(folder: str) -> str:

@@ -89,6 +89,11 @@ EXAMPLES = {
         "rondo train signals GunPoint_TRAIN.tsv --test GunPoint_TEST.tsv --out my-signals",
         "rondo train signals motions.npz --label-column action --group-column subject --out my-signals",
     ),
+    "tag": (
+        "rondo train tag sentences.conll --out my-tagger --epochs 20",
+        "rondo train tag eng.train --valid eng.testa --test eng.testb --scheme IOB1 --out my-tagger --minutes 30",
+        "rondo train tag spans.jsonl --out my-tagger --unit characters",
+    ),
     "digits": (
         "rondo train digits --out my-digits  # those that come with scikit-learn",
         "rondo train digits train-images-idx3-ubyte.gz --test t10k-images-idx3-ubyte.gz --out my-digits --epochs 5",

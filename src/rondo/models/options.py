@@ -12,7 +12,7 @@ from rondo.layers import Recurrent
 
 WHOLE_NUMBERS = (
     "layers", "hidden", "projection", "embedding", "conv_channels", "conv_layers", "conv_kernel", "conv_stride",
-    "ensemble",
+    "ensemble", "character_embedding", "character_hidden", "shape_embedding", "pair_embedding",
 )  # fmt: skip
 """Options that say how large something is, here and in the classes made from this one."""
 

@@ -35,6 +35,8 @@ class Task:
     """Whether there is nothing to learn from without files."""
     home_of_reading: str = ""
     """How files are read that a model is used on: a dataclass of options. Only for models that answer item by item."""
+    home_of_answering: str = ""
+    """How answers are written, where there is a choice: a dataclass of options."""
 
     @property
     def options(self) -> type:
@@ -50,6 +52,11 @@ class Task:
     def reading(self) -> type:
         """Options of how files are read for the model's ``answers(source, reading, *, at_once)`` and ``evaluate``."""
         return named(self.home_of_reading)
+
+    @property
+    def answering(self) -> type:
+        """Options of how answers are written, for ``answers(..., answering=, details=)``."""
+        return named(self.home_of_answering)
 
     @property
     def load(self) -> Callable[..., Any]:
@@ -72,6 +79,12 @@ TASKS: dict[str, Task] = {
             "classify", "classes of texts: sentiment, topic, intent, language",
             "rondo.tasks.classify.options:ClassifyOptions", "rondo.tasks.classify.task:train_classify",
             "rondo.tasks.classify.estimator:TextClassifier", home_of_reading="rondo.data.columns:TextFormat",
+        ),
+        Task(
+            "tag", "tags of tokens: names of people and places, parts of speech", "rondo.tasks.tag.options:TagOptions",
+            "rondo.tasks.tag.task:train_tag", "rondo.tasks.tag.estimator:Tagger",
+            home_of_reading="rondo.data.tagging.options:TokenFormat",
+            home_of_answering="rondo.tasks.tag.options:TagAnswering",
         ),
         Task(
             "signals", "classes of signals: sensors, movements, any series of numbers",

@@ -1,0 +1,157 @@
+"""`Tagger`: tags of tokens, by scikit-learn's conventions; what `rondo.load` makes of such a model, too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from rondo.data.files import Paths
+from rondo.data.splits import make_parts
+from rondo.data.tagging import Sentence, TokenFormat, as_sentences, iter_parts, read_sentences
+from rondo.errors import DataError, UsageError
+from rondo.evaluation.tagging import TagPredictions, main_measure
+from rondo.tasks.answers import Answer
+from rondo.tasks.estimator import Estimator, finished
+from rondo.tasks.parameters import with_parameters
+from rondo.tasks.places import named
+from rondo.tasks.tag.answering import answers, evaluation, spans_of
+from rondo.tasks.tag.model import Reading, TaggerModel
+from rondo.tasks.tag.options import TagAnswering, TagData, TagOptions
+from rondo.tasks.tag.tags import checked, scheme_of
+from rondo.training.protocols import Progress
+
+SAME_READING = ("token_column", "tag_column", "separator", "comments", "unit")
+"""What of how the training's files were read holds for others, unless something else is said."""
+
+
+@with_parameters(TagOptions)
+class Tagger(Estimator):
+    """Tags tokens with a recurrent network: names of people and places, parts of speech, words of Chinese text.
+
+    A sentence is a list of its tokens, its tags are a list as long. Tags of spans (``B-PER``, ``I-PER``, ``O``) may be
+    written in IOB1, IOB2 (BIO), BIOES, BILOU, BMES or BMEWO; answers are in the same scheme. Works as scikit-learn's
+    estimators do: in cross-validation, in searches. The same parameters are the flags of ``rondo train tag``.
+
+    >>> tagger = rondo.Tagger(epochs=20).fit(sentences, tags)
+    >>> tagger.predict([["Ada", "Lovelace", "came", "."]])
+    >>> tagger.predict_spans([["Ada", "Lovelace", "came", "."]]), tagger.predict_n_best([["Ada", "came"]], 3)
+    >>> tagger.save("my-tagger")  # rondo.load("my-tagger") gives it back
+
+    After `fit`: ``classes_`` (the tags that can be answered), ``history_`` (losses and scores over the training),
+    ``model_`` (the network with its vocabulary).
+    """
+
+    model_: TaggerModel
+    classes_: npt.NDArray[Any]
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: Any = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from sentences and their tags.
+
+        Training is watched on ``X_val`` and ``y_val``, or on a share of the sentences that is drawn
+        (``valid_fraction``); ``groups`` says which belong together, such as those of a document, and are not parted
+        by that. ``progress`` is told how it goes.
+        """
+        if (X_val is None) != (y_val is None):
+            raise UsageError("X_val and y_val go together: sentences to watch the training on, and their tags")
+        if y is None:
+            raise UsageError("Tagger requires y to be passed, but the target y is None")
+        sentences = as_sentences(X, y, groups=groups)
+        if len(sentences) < 2:
+            raise DataError(
+                f"there is only {len(sentences)} sample: some to learn from and some to watch by are needed"
+            )
+        seed = self._seed()
+        with self._training() as folder:
+            options = self._resolved(seed)
+            scheme = scheme_of(sentences, options.data)
+            valid = None if X_val is None else checked(as_sentences(X_val, y_val), scheme, options.data)
+            data = checked(sentences, scheme, options.data)
+            parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
+            learn = named("rondo.tasks.tag.learning:learn_tags")
+            model, summary = learn(parts, scheme, options, folder, progress=progress)
+        self._take(model, finished(summary).history)
+        return self
+
+    def predict(self, X: Any) -> list[list[str]]:
+        """The best tags of each sentence."""
+        return self._fitted().tag([sentence.tokens for sentence in as_sentences(X)])
+
+    def predict_spans(self, X: Any) -> list[list[dict[str, Any]]]:
+        """The spans of each sentence: ``label``, ``text``, ``start`` and ``end`` in characters (tokens are joined by
+        a blank), ``tokens`` (the first and the one after the last), and ``probability``."""
+        sentences = as_sentences(X)
+        return spans_of(self._fitted(), sentences, self.model_.tag([sentence.tokens for sentence in sentences]))
+
+    def predict_n_best(self, X: Any, n: int = 5) -> list[list[Reading]]:
+        """The ``n`` best ways to tag each sentence with their probabilities, the most probable first."""
+        return self._fitted().n_best([sentence.tokens for sentence in as_sentences(X)], n)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Span F1 as conlleval counts it; the share of right tags where tags are no spans."""
+        sentences = as_sentences(X, y)
+        true = [sentence.tags or () for sentence in sentences]
+        said = self._fitted().tag([sentence.tokens for sentence in sentences])
+        return main_measure(self.model_.tags.scheme)(TagPredictions(true, said, self.model_.tags.scheme))
+
+    def reading(self, **given: Any) -> TokenFormat:
+        """How files are read: as in training, where nothing else is ``given``."""
+        options = self._fitted().config.get("options")
+        saved = options.get("reading") if isinstance(options, Mapping) else None
+        kept = {name: saved.get(name) for name in SAME_READING} if isinstance(saved, Mapping) else {}
+        return TokenFormat(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **given})
+
+    def answers(
+        self,
+        source: str | Path | TextIO,
+        reading: TokenFormat | None = None,
+        *,
+        at_once: int | None = None,
+        details: bool = False,
+        answering: TagAnswering | None = None,
+    ) -> Iterator[Answer]:
+        """The sentences of a file, or of an open one, tagged; all else in it as it was. See `rondo predict`."""
+        parts = iter_parts(source, reading or self.reading())
+        return answers(self._fitted(), parts, answering or TagAnswering(), details=details, at_once=at_once)
+
+    def evaluate(self, paths: Paths, *, reading: TokenFormat | None = None) -> dict[str, Any]:
+        """Score the model on tagged files, beside the baselines that were fitted when it was trained."""
+        started = time.perf_counter()
+        sentences: Sequence[Sentence] = read_sentences(paths, reading or self.reading())
+        # Spans are counted as conlleval counts them, broken or not: what is asked about is not to be mended.
+        data = checked(sentences, None, TagData())
+        return evaluation(self._fitted(), data, started=started)
+
+    def _fitted(self) -> TaggerModel:
+        check_is_fitted(self, "model_")
+        return self.model_
+
+    def _take(self, model: TaggerModel, history: list[dict[str, Any]]) -> None:
+        super()._take(model, history)
+        self.classes_ = np.array(model.tags.classes)
+
+    @classmethod
+    def _load(cls, folder: str | Path, device: str | torch.device) -> TaggerModel:
+        return TaggerModel.load(folder, device=device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = True
+        return tags

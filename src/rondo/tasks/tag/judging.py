@@ -1,0 +1,117 @@
+"""How good a tagger is: its scores on what was held out, beside baselines on the same sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rondo.data.labelled import Labelled
+from rondo.data.splits import Parts
+from rondo.evaluation.resampling import difference, interval
+from rondo.evaluation.tag_rivals import TagRival
+from rondo.evaluation.tagging import TagMeasure, TagPredictions, all_scores, main_measure
+from rondo.tasks.tag.model import TaggerModel
+from rondo.training.protocols import Progress
+
+NEEDS_CRFSUITE = (
+    "the baseline of a CRF on hand-made features is left out: it needs python-crfsuite (pip install 'rondo[tagging]')"
+)
+
+
+@dataclass(frozen=True)
+class TagOutcome:
+    """What a baseline said."""
+
+    name: str
+    about: str
+    predictions: TagPredictions
+
+
+@dataclass(frozen=True)
+class TagJudgement:
+    """What a model and its baselines say about sentences whose tags are known."""
+
+    data: Labelled
+    part: str
+    """What the sentences are: ``test``, ``validation``, or ``given``."""
+    predictions: TagPredictions
+    outcomes: tuple[TagOutcome, ...]
+    seed: int
+    unseen: dict[str, int]
+    """Kinds of spans (or tags) that training has not seen, and how many sentences have them."""
+
+    @property
+    def measure(self) -> TagMeasure:
+        """The score that counts: span F1, or accuracy where tags are no spans."""
+        return main_measure(self.predictions.scheme)
+
+    @property
+    def strongest(self) -> TagOutcome | None:
+        """The baseline with the highest score."""
+        return max(self.outcomes, key=lambda outcome: self.measure(outcome.predictions), default=None)
+
+    def result(self) -> dict[str, Any]:
+        """The figures as they stand in the JSON of a training and of an evaluation."""
+        measure, ours = self.measure, self.predictions
+        found = interval(measure, ours, seed=self.seed)
+        baselines = {outcome.name: measure(outcome.predictions) for outcome in self.outcomes}
+        result: dict[str, Any] = {
+            "metric": measure.name,
+            "score": found.value,
+            "score_interval": [found.low, found.high],
+            "scored_on": self.part,
+            "items": len(self.data),
+            "scores": all_scores(ours),
+            "baselines": baselines,
+            "baseline": None if self.strongest is None else self.strongest.name,
+            "baseline_score": None if self.strongest is None else baselines[self.strongest.name],
+            "unseen_labels": self.unseen,
+        }
+        if ours.scheme is not None:
+            result["strict_score"] = ours.strict.f1
+            result["strict_baselines"] = {outcome.name: outcome.predictions.strict.f1 for outcome in self.outcomes}
+        if self.strongest is not None:
+            gap = difference(measure, ours, self.strongest.predictions, seed=self.seed)
+            result["lead"], result["lead_interval"] = gap.value, [gap.low, gap.high]
+        return result
+
+
+def judge(
+    model: TaggerModel, data: Labelled, rivals: Sequence[TagRival] = (), *, part: str, seed: int = 0
+) -> TagJudgement:
+    """The model's tags for ``data`` beside those of fitted baselines; it is wrong about tags it has not seen."""
+    true, scheme = data.labels or [], model.tags.scheme
+    unseen = Counter(name for tags in true for name in model.tags.unseen(tags))
+    return TagJudgement(
+        _without_groups(data),
+        part,
+        TagPredictions(true, model.tag(data.items), scheme),
+        tuple(TagOutcome(r.name, r.about, TagPredictions(true, r.predict(data.items), scheme)) for r in rivals),
+        seed,
+        dict(sorted(unseen.items())),
+    )
+
+
+def judge_held_out(
+    model: TaggerModel, parts: Parts, rivals: Sequence[TagRival], *, seed: int, progress: Progress
+) -> TagJudgement:
+    """On the test part; where there is none, on the validation part, by which the weights were chosen.
+
+    Baselines learn from training and validation part together; where the latter is what they are asked about, from
+    the training part alone.
+    """
+    learned = [parts.train] if parts.test is None else [parts.train, parts.valid]
+    known = Labelled.joined([_without_groups(part) for part in learned])
+    for rival in rivals:
+        progress.message(f"fitting a baseline: {rival.name}")
+        rival.fit(known, model.tags.scheme)
+    if parts.test is not None:
+        return judge(model, parts.test, rivals, part="test", seed=seed)
+    return judge(model, parts.valid, rivals, part="validation", seed=seed)
+
+
+def _without_groups(data: Labelled) -> Labelled:
+    """Documents play no part here, and one part may name them where the other does not."""
+    return Labelled(data.items, data.labels, None, data.origins)

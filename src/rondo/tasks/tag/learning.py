@@ -1,0 +1,102 @@
+"""Training a tagger, for the command line and for the estimator alike: from parts of data to a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rondo.data.bucket import LengthBuckets
+from rondo.data.splits import Parts
+from rondo.data.tagging.schemes import Scheme
+from rondo.errors import DataError
+from rondo.evaluation.tag_features import are_characters
+from rondo.models.tagger import SequenceTagger, describe
+from rondo.tasks.options import to_sections
+from rondo.tasks.pretrained import pretrained, put_vectors
+from rondo.tasks.steps import with_budget
+from rondo.tasks.tag.encoder import TokenEncoder
+from rondo.tasks.tag.model import TaggerModel
+from rondo.tasks.tag.objective import TagLoss, WatchTags, targets_of
+from rondo.tasks.tag.options import TagOptions
+from rondo.tasks.tag.tags import TagNames
+from rondo.training.loop import train
+from rondo.training.protocols import Progress, SilentProgress, TrainingSummary
+
+DEFAULT_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class TagLearner:
+    """What a training begins with, besides its data."""
+
+    network: SequenceTagger
+    encoder: TokenEncoder
+    tags: TagNames
+    config: dict[str, Any]
+    """The model's configuration: task, network, options."""
+
+
+def prepare(parts: Parts, scheme: Scheme | None, options: TagOptions, progress: Progress) -> TagLearner:
+    """Vocabulary, tags and network, as the training part and the options have them."""
+    sentences = parts.train.items
+    if not any(sentences) or not any(parts.valid.items):
+        raise DataError("the training or the validation part has no token: there is nothing to learn, or to watch by")
+    tags = TagNames.of(parts.train, options.data, scheme)
+    single = are_characters(sentences)
+    chosen = {"auto": None if single else "recurrent", "none": None}
+    model = replace(options.model, spelling=chosen.get(options.model.spelling, options.model.spelling))  # type: ignore[arg-type]
+    pairs = options.data.pairs == "yes" or (options.data.pairs == "auto" and single)
+    model = model if pairs else replace(model, pair_embedding=0)
+    encoder = TokenEncoder.train(
+        sentences, options.data, pairs=model.pair_embedding > 0, spelling=model.spelling is not None
+    )
+    frequencies = encoder.frequencies(sentences)
+    unit = "characters" if single else "words"
+    vectors = pretrained(
+        model.vectors, ["", *encoder.words], frequencies.words, freeze=model.freeze_vectors, unit=unit,
+        progress=progress,
+    )  # fmt: skip
+    if vectors is not None:
+        model = replace(model, embedding=vectors[0].width)
+    torch.manual_seed(options.training.seed)
+    network = SequenceTagger(encoder.sizes, len(tags), model, allowed=tags.allowed)
+    network.input.replace_rare(frequencies)
+    config = {"task": "tag", "network": describe(network, model), "options": to_sections(options), "unit": unit}
+    if vectors is not None:
+        put_vectors(network.input.words, vectors[0], freeze=model.freeze_vectors)
+        config["vectors"] = vectors[1]
+    return TagLearner(network, encoder, tags, config)
+
+
+def learn(
+    learner: TagLearner,
+    parts: Parts,
+    options: TagOptions,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[TaggerModel, TrainingSummary]:
+    """Train the network on ``parts.train``, watched on ``parts.valid``; ``folder`` receives log and checkpoint."""
+    encoder, tags, training = learner.encoder, learner.tags, options.training
+    said = [place for place, tokens in enumerate(parts.train.items) if tokens]
+    known = parts.train.select(said)
+    source = LengthBuckets(
+        [encoder.encode(tokens) for tokens in known.items], targets_of(known, tags),
+        batch_size=training.batch_size, seed=training.seed, stepwise=True,
+    )  # fmt: skip
+    watch = WatchTags([encoder.encode(tokens) for tokens in parts.valid.items], parts.valid, tags)
+    summary = train(learner.network, source, TagLoss(), watch, training, folder, resume=resume, progress=progress)
+    return TaggerModel(learner.network, encoder, tags, learner.config), summary
+
+
+def learn_tags(
+    parts: Parts, scheme: Scheme | None, options: TagOptions, folder: str | Path, *, progress: Progress | None = None
+) -> tuple[TaggerModel, TrainingSummary]:
+    """From parts of data to a model, in one go: what the estimator's `fit` does."""
+    options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
+    learner = prepare(parts, scheme, options, progress or SilentProgress())
+    return learn(learner, parts, options, folder, progress=progress)

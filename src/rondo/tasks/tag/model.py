@@ -1,0 +1,205 @@
+"""`TaggerModel`: a trained network with what turns tokens into its inputs and its outputs into tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rondo.data.pools import batches, padded
+from rondo.data.tagging.schemes import Span
+from rondo.decoding.viterbi import n_best, viterbi
+from rondo.layers.chain import log_partition
+from rondo.models.folder import check_parts, read_model, save_model
+from rondo.models.tagger import SequenceTagger, rebuild
+from rondo.models.weights import count_parameters, load_network
+from rondo.storage import gathering, read_bytes, write_bytes
+from rondo.tasks.estimator import folder_bytes, folder_of
+from rondo.tasks.tag.encoder import TokenEncoder
+from rondo.tasks.tag.tags import TagNames
+
+BASELINES = "baselines.npz"
+
+Codes = npt.NDArray[np.int64]
+Sentences = Sequence[Sequence[str]]
+
+
+class Reading(NamedTuple):
+    """One way to tag a sentence."""
+
+    tags: list[str]
+    probability: float
+    """Of all its tags together."""
+
+
+@dataclass(frozen=True)
+class Emissions:
+    """What the network says about some sentences, before their tags are chosen."""
+
+    chosen: npt.NDArray[np.int64]
+    """Which sentences these are."""
+    scores: Tensor
+    """(B, T, tags)."""
+    lengths: Tensor
+    """(B,)."""
+
+
+class TaggerModel:
+    """A trained tagger. Made by training or by `rondo.load`."""
+
+    def __init__(
+        self,
+        network: SequenceTagger,
+        encoder: TokenEncoder,
+        tags: TagNames,
+        config: Mapping[str, Any],
+        *,
+        baselines: bytes | None = None,
+    ) -> None:
+        self.network = network.eval()
+        self.encoder = encoder
+        self.tags = tags
+        self.config = dict(config)
+        self.baselines = baselines
+        """The file of the fitted baselines; few who use a model look into it."""
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        name: str = self.config["task"]
+        return name
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return count_parameters(self.network)
+
+    def tag(self, sentences: Sentences) -> list[list[str]]:
+        """The best tags of each sentence."""
+        sound = self.network.crf is not None
+        codes = best_codes(self.network, [self.encoder.encode(tokens) for tokens in sentences])
+        return [self.tags.named(row.tolist(), sound=sound) for row in codes]
+
+    def n_best(self, sentences: Sentences, n: int) -> list[list[Reading]]:
+        """The ``n`` best ways to tag each sentence, the most probable first; fewer where there are no more.
+
+        Two ways that differ in the network's own scheme alone are one: their probabilities are added up.
+        """
+        sound = self.network.crf is not None
+        found: list[list[Reading]] = [[] for _ in sentences]
+        transitions = self.network.transitions()
+        exact = type(transitions)(*(part.double() for part in transitions))
+        for part in emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences]):
+            paths = n_best(part.scores, transitions, n, lengths=part.lengths)
+            total = log_partition(part.scores.double(), exact, part.lengths)
+            probable = (paths.score - total[:, None]).exp()
+            for place, index in enumerate(part.chosen.tolist()):
+                length, readings = int(part.lengths[place]), dict[tuple[str, ...], float]()
+                for codes, probability in zip(paths.tags[place], probable[place].tolist(), strict=True):
+                    if probability > 0:
+                        tags = tuple(self.tags.named(codes[:length].tolist(), sound=sound))
+                        readings[tags] = readings.get(tags, 0.0) + probability
+                found[index] = [Reading(list(tags), probability) for tags, probability in readings.items()]
+        return found
+
+    def probabilities(self, sentences: Sentences, spans: Sequence[Sequence[Span]]) -> list[list[float]]:
+        """How probable it is that the best tags of each sentence are right from ``start`` to ``stop`` of each span."""
+        found: list[list[float]] = [[] for _ in sentences]
+        wanted = [index for index, own in enumerate(spans) if own]
+        if not wanted:
+            return found
+        encoded = [self.encoder.encode(sentences[index]) for index in wanted]
+        for part in emissions(self.network, encoded):
+            paths = viterbi(part.scores, self.network.transitions(), lengths=part.lengths).tags
+            pieces = [
+                (place, span.start, span.stop)
+                for place, number in enumerate(part.chosen.tolist())
+                for span in spans[wanted[number]]
+            ]
+            for (place, *_), probability in zip(pieces, self._of_pieces(part, paths, pieces), strict=True):
+                found[wanted[part.chosen[place]]].append(probability)
+        return found
+
+    def _of_pieces(self, part: Emissions, paths: Tensor, pieces: Sequence[tuple[int, int, int]]) -> list[float]:
+        if self.network.crf is not None:
+            made = self.network.crf.probability(part.scores, paths.to(part.scores.device), pieces, lengths=part.lengths)
+            probable: list[float] = made.double().tolist()
+            return probable
+        logs = part.scores.double().log_softmax(-1).cpu()
+        best = logs.gather(2, paths.cpu().clamp(min=0)[..., None])[..., 0]
+        return [float(best[place, start:stop].sum().exp()) for place, start, stop in pieces]
+
+    def save(self, folder: str | Path) -> None:
+        """Write weights, configuration and vocabulary."""
+        with gathering() as parts:
+            self.encoder.save(folder)
+            if self.baselines is not None:
+                write_bytes(Path(folder) / BASELINES, self.baselines)
+        self.config |= {"tags": self.tags.to_json(), "encoder": self.encoder.to_json()}
+        save_model(folder, self.config, self.network.state_dict(), parts)
+        if self.baselines is None:
+            (Path(folder) / BASELINES).unlink(missing_ok=True)  # of an earlier model
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
+        """The model in ``folder``; its cell comes from the saved graph."""
+        config, tensors = read_model(folder)
+        tags = TagNames.from_json(config.get("tags"))
+        encoder = TokenEncoder.load(folder, config.get("encoder"))
+        allowed = tags.allowed
+        network = load_network(
+            lambda at_most: rebuild(config, encoder.sizes, len(tags), allowed, at_most), tensors, Path(folder)
+        )
+        check_parts(folder, config)
+        there = (Path(folder) / BASELINES).exists()
+        baselines = read_bytes(Path(folder) / BASELINES) if there else None
+        return cls(network.to(device), encoder, tags, config, baselines=baselines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickles hold the files of a folder, which say what a network is without its code.
+        return _unpickled, (type(self), folder_bytes(self))
+
+
+def _unpickled(kind: type[TaggerModel], files: Mapping[str, bytes]) -> TaggerModel:
+    with folder_of(files) as folder:
+        return kind.load(folder)
+
+
+@torch.inference_mode()
+def emissions(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) -> Iterator[Emissions]:
+    """What the network says about sentences of any lengths: those of like length together, in evaluation mode."""
+    lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
+    device, training = network.head.weight.device, network.training
+    network.eval()
+    try:
+        for chosen in batches(lengths):
+            rows = torch.from_numpy(padded([sequences[i] for i in chosen])).to(device)
+            sizes = torch.from_numpy(lengths[chosen])
+            yield Emissions(chosen, network(rows, lengths=sizes), sizes)
+    finally:
+        network.train(training)
+
+
+def best_codes(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) -> list[Codes]:
+    """The numbers of the best tags of each sentence."""
+    found: list[Codes] = [np.zeros(0, np.int64)] * len(sequences)
+    for part in emissions(network, sequences):
+        for index, codes in decoded(network, part):
+            found[index] = codes
+    return found
+
+
+def decoded(network: SequenceTagger, part: Emissions) -> Iterable[tuple[int, Codes]]:
+    """The best tags of each sentence of a part, with its number."""
+    if network.crf is None:
+        best = part.scores.argmax(-1).cpu().numpy()
+    else:
+        best = viterbi(part.scores, network.transitions(), lengths=part.lengths).tags.cpu().numpy()
+    for row, index, length in zip(best, part.chosen.tolist(), part.lengths.tolist(), strict=True):
+        yield index, row[:length]

@@ -1,0 +1,77 @@
+"""What a tagger is trained for, and how it is watched meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from rondo.data.bucket import PaddedBatch
+from rondo.data.labelled import Labelled
+from rondo.data.pools import padded
+from rondo.evaluation.tagging import TagPredictions, main_measure
+from rondo.tasks.tag.model import decoded, emissions
+from rondo.tasks.tag.tags import TagNames
+from rondo.training.protocols import Result
+
+Sequences = Sequence[npt.NDArray[Any]]
+
+
+class TagLoss:
+    """The negative log-likelihood of the tags, a token."""
+
+    unit = "tokens"
+
+    def __call__(self, model: nn.Module, batch: PaddedBatch, carried: None) -> Result:
+        network: Any = model
+        emission = network(batch.inputs, lengths=batch.lengths)
+        tags = batch.targets.clamp(min=0) if network.crf is not None else batch.targets
+        loss = network.loss(emission, tags, lengths=batch.lengths)
+        return Result(loss_sum=loss.sum(), count=int(batch.lengths.sum()))
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        return None
+
+
+class WatchTags:
+    """``valid_f1``, ``valid_accuracy`` and ``valid_loss`` (nats a token) of the validation part.
+
+    Sentences with tags that the network cannot say count in the first two alone: their likelihood is none.
+    """
+
+    def __init__(self, sequences: Sequences, data: Labelled, tags: TagNames) -> None:
+        self.sequences, self.tags = sequences, tags
+        self.true: list[Any] = data.labels or []
+        self.codes = [tags.codes(own) for own in self.true]
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        network: Any = model
+        said: list[list[str]] = [[] for _ in self.true]
+        loss, tokens = 0.0, 0
+        for part in emissions(network, self.sequences):
+            for index, codes in decoded(network, part):
+                said[index] = self.tags.named(codes.tolist(), sound=network.crf is not None)
+            own = [self.codes[index] for index in part.chosen]
+            places = [place for place, codes in enumerate(own) if codes is not None]
+            if places:
+                lengths = part.lengths[places]
+                scores = part.scores[places, : int(lengths.max())]
+                targets = torch.from_numpy(padded([codes for codes in own if codes is not None])).to(scores.device)
+                loss += float(network.loss(scores, targets, lengths=lengths).sum())
+                tokens += int(lengths.sum())
+        predictions = TagPredictions(self.true, said, self.tags.scheme)
+        right, every = predictions.tokens.sum(0)
+        return {
+            "valid_loss": loss / max(tokens, 1),
+            "valid_accuracy": float(right / max(every, 1)),
+            "valid_f1": main_measure(self.tags.scheme)(predictions),
+        }
+
+
+def targets_of(data: Labelled, tags: TagNames) -> list[npt.NDArray[np.int64]]:
+    """The numbers of the tags of the training part, from which the tags come."""
+    return [codes for codes in map(tags.codes, data.labels or []) if codes is not None]

@@ -1,0 +1,99 @@
+"""Train a tagger on files: the way from a command to a model folder, top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rondo.data.splits import Parts, make_parts
+from rondo.data.tagging import Scheme, read_sentences
+from rondo.evaluation.rivals_file import rival_bytes
+from rondo.evaluation.tag_rivals import CRFOnFeatures, tag_rivals
+from rondo.models.folder import check_output_folder
+from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
+from rondo.tasks.tag.judging import NEEDS_CRFSUITE, judge_held_out
+from rondo.tasks.tag.learning import DEFAULT_EPOCHS, learn, prepare
+from rondo.tasks.tag.options import TagOptions
+from rondo.tasks.tag.report import TagRun, write_report
+from rondo.tasks.tag.tags import checked, scheme_of
+from rondo.training.protocols import Progress, SilentProgress
+
+
+def train_tag(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    options: TagOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train on files and write the model folder ``out``. Returns what `rondo train --json` prints."""
+    run = run_tag(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
+    return run.result if run is not None else {}
+
+
+def run_tag(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    options: TagOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> TagRun | None:
+    """`train_tag` with everything that it made; None in processes other than the main one."""
+    started = time.perf_counter()
+    progress = progress or SilentProgress()
+    check_output_folder(out, resume=resume, overwrite=overwrite)
+    parts, scheme = read_parts(paths, options)
+    options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
+    learner = prepare(parts, scheme, options, progress)
+    cell = learner.network.recurrent.cell
+    folder = begin_folder(out, options, cell, resume=resume, overwrite=overwrite, progress=progress)
+    model, summary = learn(learner, parts, options, folder, resume=resume, progress=progress)
+    if not summary.is_main_process:
+        return None
+
+    rivals = tag_rivals() if options.reading.baselines else []
+    if options.reading.baselines and not CRFOnFeatures.available():
+        progress.message(NEEDS_CRFSUITE)
+    judgement = judge_held_out(model, parts, rivals, seed=options.training.seed, progress=progress)
+    model.baselines = rival_bytes(rivals) if rivals else None
+    result = training_result(model, folder, summary, seed=options.training.seed) | judgement.result()
+    watched = ("valid_f1", "valid_accuracy", "valid_loss")
+    result |= {name: summary.best.get(name, summary.final.get(name)) for name in watched}
+    provenance = save_with_result(model, folder, result, started=started, data=_files(paths, options))
+    run = TagRun(folder, model, parts, summary, judgement, result, provenance)
+    write_report(run)
+    return run
+
+
+def read_parts(paths: Sequence[str | Path], options: TagOptions) -> tuple[Parts, Scheme | None]:
+    """The parts of the sentences in files: those that are named, and shares of the others; and how tags are written."""
+    reading, data = options.reading, options.data
+    sentences = read_sentences(list(paths), reading, labels=reading.labels)
+    scheme = scheme_of(sentences, data)
+    named = {
+        name: None if path is None else checked(read_sentences(path, reading), scheme, data)
+        for name, path in (("valid", reading.valid), ("test", reading.test))
+    }
+    parts = make_parts(
+        checked(sentences, scheme, data),
+        valid=named["valid"],
+        test=named["test"],
+        valid_fraction=data.valid_fraction,
+        test_fraction=reading.test_fraction or None,
+        seed=options.training.seed,
+    )
+    return parts, scheme
+
+
+def _files(paths: Sequence[str | Path], options: TagOptions) -> list[Path]:
+    """All files that were read."""
+    reading, model = options.reading, options.model
+    more = [path for path in (reading.labels, reading.valid, reading.test, model.vectors) if path is not None]
+    return [Path(path) for path in (*paths, *more)]

@@ -1,0 +1,212 @@
+"""Tagging from files: one command's way to a model folder, its page, and what is done with it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rondo
+from rondo.data.tagging import TokenFormat, read_sentences
+from rondo.errors import DataError, UsageError
+from rondo.tasks.tag.options import TagAnswering
+from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
+from tests.tasks.tag.people import QUICK, SMALL, people, write_columns
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_columns(tmp_path_factory.mktemp("tag") / "people.conll", people(), documents=5)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, file: Path) -> tuple[Path, dict[str, Any]]:
+    pytest.importorskip("pycrfsuite")
+    folder = tmp_path_factory.mktemp("tag") / "m"
+    return folder, rondo.train("tag", file, out=folder, **SMALL)
+
+
+def train(file: Path, out: Path, **options: Any) -> dict[str, Any]:
+    return rondo.train("tag", file, out=out, **changed({**QUICK, "baselines": False}, **options))
+
+
+def test_the_result_says_what_was_learned_and_how_well(trained: tuple[Path, dict[str, Any]]) -> None:
+    folder, result = trained
+    assert {"seconds", "epochs", "parameters", "steps", "stopped", "seed"} <= set(result)
+    assert (result["task"], result["model"], result["metric"]) == ("tag", str(folder), "span F1")
+    assert (result["scored_on"], result["items"]) == ("test", 10)
+    assert result["score_interval"][0] <= result["score"] <= result["score_interval"][1]
+    assert set(result["baselines"]) == {"most frequent tag of each word", "CRF on hand-made features"}
+    assert result["baseline_score"] == result["baselines"][result["baseline"]] == max(result["baselines"].values())
+    assert set(result["strict_baselines"]) == set(result["baselines"])
+    assert result["strict_score"] == result["scores"]["strict_f1"]
+    assert result["score"] == pytest.approx(result["scores"]["f1"])
+    assert result["valid_f1"] > 0.5
+    assert json.loads(json.dumps(result)) == result == rondo.load(folder).model_.config["result"]
+
+
+def test_the_page_says_all_that_it_should(trained: tuple[Path, dict[str, Any]]) -> None:
+    page = shown(trained[0] / "report.html")
+    for said in (
+        "A tagger", "Span F1 beside the baselines", "most frequent tag of each word", "CRF on hand-made features",
+        "Kind by kind", "PER", "LOC", "The worst mistakes", "Learning curves", "in 2 whole groups",
+        "Spans are written in IOB2; the network learns BIOES", "strict F1", "What to type next", "Seed", "Processor",
+        "not in the vocabulary",
+    ):  # fmt: skip
+        assert said in page, said
+    card = (trained[0] / "README.md").read_text()
+    for said in ("LOC, PER", "rondo.load", "What it cannot do", "rondo predict"):
+        assert said in card
+
+
+def test_where_a_baseline_wins_the_first_line_says_so(file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycrfsuite")
+    train(file, tmp_path / "m", baselines=True, steps=1, test_fraction=0.4)
+    page = shown(tmp_path / "m" / "report.html")
+    assert "A baseline wins" in page
+    assert "Here are those of which the model was most sure" in page
+    assert "people.conll, line" in page
+    assert "“" in page
+
+
+def test_evaluation_has_the_same_figures(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    tagged = people(30, seed=3)
+    other = write_columns(tmp_path / "other.conll", tagged)
+    tagger = rondo.load(trained[0])
+    result = tagger.evaluate(other)
+    assert result["score"] == pytest.approx(tagger.score(*tagged))
+    assert {"task", "seconds", "epochs", "parameters", "metric", "score", "score_interval", "baselines", "baseline",
+            "baseline_score", "strict_score"} <= set(result)  # fmt: skip
+    assert result["baselines"].keys() == trained[1]["baselines"].keys()
+    (tmp_path / "new.conll").write_text("Ada B-NEW\nsaw O\n\nOslo I-LOC\n")
+    strange = tagger.evaluate(tmp_path / "new.conll")
+    assert strange["unseen_labels"] == {"NEW": 1}
+    assert strange["scores"]["recall"] <= 0.5
+
+
+def test_what_is_read_is_written_back_with_other_tags(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    sentences, tags = people(25, seed=4)
+    path = write_columns(tmp_path / "ask.conll", (sentences, [["O"] * len(own) for own in tags]), documents=4)
+    tagger = rondo.load(trained[0])
+    written = "".join(answer.line + "\n" for answer in tagger.answers(path))
+    expected = write_columns(tmp_path / "expected.conll", (sentences, tagger.predict(sentences)), documents=4)
+    assert written == expected.read_text()
+    one_by_one = "".join(answer.line + "\n" for answer in tagger.answers(path, at_once=1))
+    assert one_by_one == written
+    beside = [answer.line for answer in tagger.answers(path, answering=TagAnswering(append=True))]
+    assert all(len(line.split()) == 4 for block in beside for line in block.splitlines())
+
+
+def test_json_lines_come_back_as_json_lines(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    tagger = rondo.load(trained[0])
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 7, "text": "Ada Noether saw Oslo."}\n{"id": 8, "text": ""}\n')
+    lines = [json.loads(answer.line) for answer in tagger.answers(path)]
+    (tags, _) = tagger.predict([["Ada", "Noether", "saw", "Oslo", "."], []])
+    assert [line["id"] for line in lines] == [7, 8]
+    assert all(lines[0]["text"][s["start"] : s["end"]] == s["text"] for s in lines[0]["spans"])
+    assert len(lines[0]["spans"]) == sum(tag.startswith("B") for tag in tags)
+    details = [answer.values for answer in tagger.answers(path, details=True, answering=TagAnswering(n_best=2))]
+    assert details[0]["tags"] == tags
+    assert [s["text"] for s in details[0]["spans"]] == [s["text"] for s in lines[0]["spans"]]
+    assert all(0 < s["probability"] <= 1 for s in details[0]["spans"])
+    assert len(details[0]["n_best"]) == 2
+    assert details[1]["tokens"] == []
+
+
+def test_a_stream_of_any_length_needs_constant_memory(
+    trained: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rondo.data.pools.POOL_ITEMS", 50)
+    monkeypatch.setattr("rondo.tasks.tag.encoder.REMEMBERED", 100)
+    tagger = rondo.load(trained[0])
+
+    def lines(count: int) -> Iterator[str]:
+        for number in range(count):
+            yield from ("Ada x O\n", f"w{number} x O\n", "\n")
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        found = sum(1 for _ in tagger.answers(lines(count)))  # type: ignore[arg-type]
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == 2 * count
+        return most
+
+    peak(60)
+    assert peak(1200) < 1.3 * peak(200) + 200_000
+
+
+def test_training_goes_on_where_it_was_killed(file: Path, tmp_path: Path, no_report: None) -> None:
+    train(file, tmp_path / "whole", steps=6, evaluations=3)
+    more = {"checkpoint_steps": 1, "steps": 6, "evaluations": 3}
+    with pytest.raises(Crash):
+        rondo.train("tag", file, out=tmp_path / "killed", progress=CrashAt(4),
+                    **{**QUICK, "baselines": False, **more})  # fmt: skip
+    train(file, tmp_path / "killed", **more, resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+
+
+def test_parts_and_columns_are_named(file: Path, tmp_path: Path, no_report: None) -> None:
+    sentences, tags = people(20, seed=9)
+    rows = zip(sentences, tags, strict=True)
+    text = "tag\tword\n" + "\n".join("".join(f"{g}\t{t}\n" for t, g in zip(s, own, strict=True)) for s, own in rows)
+    with gzip.open(tmp_path / "o.tsv.gz", "wt") as packed:
+        packed.write(text)
+    result = train(tmp_path / "o.tsv.gz", tmp_path / "m", valid=str(tmp_path / "o.tsv.gz"), format="columns",
+                   test=str(tmp_path / "o.tsv.gz"), token_column="word", tag_column="tag")  # fmt: skip
+    assert result["items"] == 20
+    tagger = rondo.load(tmp_path / "m")
+    assert tagger.reading() == TokenFormat(token_column="word", tag_column="tag", separator="auto", comments="auto")
+    said = "".join(answer.line + "\n" for answer in tagger.answers(io.StringIO(text)))
+    assert said.splitlines()[0] == "tag\tword"
+    assert [line.split("\t")[1] for line in said.splitlines() if line] == [
+        line.split("\t")[1] for line in text.splitlines() if line
+    ]
+
+
+def test_tags_in_a_file_of_their_own(tmp_path: Path, no_report: None) -> None:
+    sentences, tags = people(30)
+    (tmp_path / "s.txt").write_text("".join(" ".join(own) + "\n" for own in sentences))
+    (tmp_path / "t.txt").write_text("".join(" ".join(own) + "\n" for own in tags))
+    assert train(tmp_path / "s.txt", tmp_path / "m", labels=str(tmp_path / "t.txt"))["items"] == 3
+    (tmp_path / "t.txt").write_text("".join(" ".join(own) + "\n" for own in tags[:-1]))
+    with pytest.raises(DataError, match=r"t\.txt ends after 29 lines.*do not match"):
+        train(tmp_path / "s.txt", tmp_path / "n", labels=str(tmp_path / "t.txt"))
+    (tmp_path / "t.txt").write_text("O\n" * 30)
+    with pytest.raises(DataError, match=r"s\.txt, line \d+ and .*tokens have 1 tags"):
+        train(tmp_path / "s.txt", tmp_path / "n", labels=str(tmp_path / "t.txt"))
+
+
+def test_a_scheme_that_is_broken_is_said_with_its_line(tmp_path: Path, no_report: None) -> None:
+    path = tmp_path / "b.conll"
+    path.write_text("Ada B-PER\nsaw E-PER\n\nthe S-PER\nBohr M-PER\nOslo E-PER\n\n" * 3)
+    with pytest.raises(DataError, match=r"b\.conll, line 5: tag 'M-PER' after 'S-PER', but in BMES"):
+        train(path, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    assert train(path, tmp_path / "m", broken="mend")["items"] == 1
+
+
+def test_vectors_are_used_and_their_coverage_reported(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("ada 1 2 3\noslo -1 0 2\nnowhere 0 0 1\n")
+    train(file, tmp_path / "m", vectors=str(tmp_path / "v.txt"), freeze_vectors=True)
+    tagger = rondo.load(tmp_path / "m")
+    number = tagger.model_.encoder.words.index("ada") + 1
+    assert tagger.model_.network.input.words.weight[number].tolist() == [1, 2, 3]
+    assert "they cover" in shown(tmp_path / "m" / "report.html")
+    assert tagger.model_.config["vectors"]["width"] == 3
+    with pytest.raises(UsageError, match="--freeze-vectors is about pretrained vectors"):
+        train(file, tmp_path / "n", freeze_vectors=True)
+
+
+def test_without_a_test_part_the_page_says_what_that_means(file: Path, tmp_path: Path) -> None:
+    result = train(file, tmp_path / "m", test_fraction=0.0)
+    assert result["scored_on"] == "validation"
+    assert "That flatters the model a little" in shown(tmp_path / "m" / "report.html")
+    assert len(read_sentences(file)) == 120
