@@ -11,7 +11,7 @@ import torch
 from rondo.data.tagging.schemes import Span, read_spans
 from rondo.evaluation.spans import Mistake, mistakes
 from rondo.inspect import Evidence
-from rondo.inspect.saliency import Floats, input_times_gradient
+from rondo.inspect.saliency import Floats, times_gradient
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.model import TaggerModel
 
@@ -91,7 +91,8 @@ def influence(model: TaggerModel, judgement: TagJudgement, mistake: SpanMistake)
         against = emission[places, true[places]].sum() if true is not None else 0.0
         return towards - against
 
-    return input_times_gradient(network, vectors, asked)
+    found: Floats = times_gradient(vectors, asked).sum(1).double().cpu().numpy()
+    return found
 
 
 def _extent(mistake: Mistake) -> Span:
