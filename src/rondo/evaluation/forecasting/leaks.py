@@ -163,8 +163,8 @@ def _target_alarm(name: str, lead: int, role: str, source: SeriesSet, which: int
     why = "" if lead > 0 else ", which is not known in advance for the whole horizon"
     return Alarm(
         "target in a covariate", name,
-        f"column '{name}' ({role} covariate) is the target of {_called(source, which)} {when}{why}, but for a shift and "
-        "a scale: whoever knows it needs no forecast. Take it out.",
+        f"column '{name}' ({role} covariate) is the target of {_called(source, which)} {when}{why}, but for a shift "
+        "and a scale: whoever knows it needs no forecast. Take it out.",
     )  # fmt: skip
 
 
