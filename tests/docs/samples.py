@@ -21,8 +21,8 @@ POEMS = [
 
 
 def write_samples(folder: Path) -> None:
-    """Two files of English-like text, two of reviews with their labels, lines of text, word vectors, and
-    `poems.jsonl`: eight real poems, 200 of random characters.
+    """Two files of English-like text, two of reviews with their labels, lines of text, word vectors, three of signals,
+    and `poems.jsonl`: eight real poems, 200 of random characters.
     """
     (folder / "my_text.txt").write_text(inspect.getsource(textwrap) + inspect.getsource(random), encoding="utf-8")
     (folder / "another_text.txt").write_text(inspect.getsource(json), encoding="utf-8")
@@ -30,6 +30,9 @@ def write_samples(folder: Path) -> None:
         (folder / name).write_text("text,label\n" + "".join(_reviews(count)), encoding="utf-8")
     (folder / "texts.txt").write_text("A good film.\n\nThe music was dull.\n" * 200, encoding="utf-8")
     (folder / "vectors.txt").write_text("good 1 2 0.5\nbad -1 2 0.5\nfilm 0 -2 0.1\n", encoding="utf-8")
+    for name, count in (("recordings.csv", 40), ("new_recordings.csv", 10)):
+        (folder / name).write_text("".join(_recordings(count)), encoding="utf-8")
+    (folder / "steps.csv").write_text("run,person,time,x,y,label\n" + "".join(_steps(40)), encoding="utf-8")
     with (folder / "poems.jsonl").open("w", encoding="utf-8") as file:
         for title, author, paragraphs in [*POEMS, *_random_poems(200)]:
             poem = {"title": title, "author": author, "paragraphs": paragraphs}
@@ -41,6 +44,21 @@ def _reviews(count: int) -> list[str]:
     words = "the film was of a kind and its music too".split()  # noqa: SIM905
     kinds = [choose.choice(("good", "bad")) for _ in range(count)]
     return [f'"{" ".join(choose.choices(words, k=6))}, a {kind} one",{kind}\n' for kind in kinds]
+
+
+def _recordings(count: int) -> list[str]:
+    choose = random.Random(count)
+    rows = [(n % 2, [choose.gauss(n % 2 * step / 10, 0.3) for step in range(20)]) for n in range(count)]
+    return [f"{'rises' if kind else 'rests'},{','.join(f'{value:.3f}' for value in row)}\n" for kind, row in rows]
+
+
+def _steps(count: int) -> list[str]:
+    choose = random.Random(count)
+    return [
+        f"{run},{run // 4},{step},{choose.gauss(run % 2 * step, 1):.2f},{choose.random():.2f},{'ab'[run % 2]}\n"
+        for run in range(count)
+        for step in range(choose.randint(5, 12))
+    ]
 
 
 def _random_poems(count: int) -> list[tuple[str, str, list[str]]]:

@@ -21,7 +21,7 @@ from rondo.models.classifier import (
     rebuild,
     token_classifier,
 )
-from rondo.models.inputs import NumberInput, TokenInput
+from rondo.models.inputs import NumberInput, StepNorm, TokenInput
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.objective import ClassLoss
 from rondo.testing.tolerances import assert_close
@@ -102,7 +102,8 @@ def test_a_dropped_token_is_dropped_whole() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"conv_channels": 7}, {"conv_layers": 2}, {"conv_kernel": 5}, {"conv_stride": 2}, {"readout": "max"},
+    [{"conv_channels": 7}, {"conv_layers": 2}, {"conv_kernel": 5}, {"conv_stride": 2}, {"conv_norm": "layer"},
+     {"readout": "max"},
      {"bidirectional": False}, {"hidden": 9}],
     ids=str,
 )  # fmt: skip
@@ -144,6 +145,48 @@ def test_strides_make_sequences_shorter() -> None:
     assert lengths.tolist() == [3, 2, 2, 0, 1]
 
 
+def test_batch_normalisation_is_that_of_torch_where_nothing_is_padded() -> None:
+    ours, theirs = StepNorm(3).double(), torch.nn.BatchNorm1d(3).double()
+    x = 5 + 3 * drawn("numbers")
+    torch.testing.assert_close(ours(x), theirs(x.transpose(1, 2)).transpose(1, 2))
+    torch.testing.assert_close(ours.mean, x.mean((0, 1)))
+    torch.testing.assert_close(ours.variance, x.var((0, 1), correction=0))
+    one, other = (x.clone().requires_grad_() for _ in range(2))
+    weights = torch.randn_like(x)
+    (ours(one) * weights).sum().backward()
+    (theirs(other.transpose(1, 2)).transpose(1, 2) * weights).sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_batch_normalisation_counts_no_padding() -> None:
+    x, lengths = drawn("numbers"), torch.tensor(LENGTHS)
+    steps = torch.cat([row[:length] for row, length in zip(x, LENGTHS, strict=True)])
+    norm = StepNorm(3).double()
+    found = norm(padded(x, 15), lengths)
+    torch.testing.assert_close(norm.mean, steps.mean(0))
+    expected = (steps - steps.mean(0)) * torch.rsqrt(steps.var(0, correction=0) + 1e-5)
+    valid = torch.arange(15) < lengths[:, None]
+    torch.testing.assert_close(found[valid], expected)
+    before = norm.mean.clone()
+    assert norm(x, torch.zeros(5, dtype=torch.int64)).isfinite().all()
+    assert torch.equal(norm.mean, before)
+
+
+def test_batch_normalisation_remembers_many_batches() -> None:
+    norm, random = StepNorm(2), torch.Generator().manual_seed(0)
+    means = []
+    for _ in range(8):
+        x = torch.randn(3, 4, 2, generator=random) * 2 + 1
+        norm(x)
+        means.append(x.mean((0, 1)))
+    torch.testing.assert_close(norm.mean, torch.stack(means).mean(0))
+    for _ in range(60):
+        norm(torch.full((3, 4, 2), 9.0))
+    assert norm.mean.sub(9).abs().max() < 0.1  # what was long ago is forgotten
+    norm.eval()
+    torch.testing.assert_close(norm(norm.mean[None, None]), torch.zeros(1, 1, 2))
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
@@ -154,6 +197,7 @@ def test_strides_make_sequences_shorter() -> None:
         ("convolved", {"conv_kernel": 4}, "--conv-kernel is an odd number, not 4"),
         ("convolved", {"conv_stride": 0}, "--conv-stride is at least 1"),
         ("convolved", {"conv_layers": 0}, "--conv-layers is at least 1"),
+        ("convolved", {"conv_norm": "bach"}, "--conv-norm cannot be 'bach'; did you mean 'batch'"),
         ("numbers", {"conv_channels": -1}, "--conv-channels is at least 0"),
     ],
 )

@@ -15,7 +15,7 @@ from rondo.errors import ModelError, RondoError, UsageError
 from rondo.layers import Readout, ReadoutName, Stepper
 from rondo.layers.dropout import dropped, probability
 from rondo.layers.masks import checked_lengths
-from rondo.models.inputs import NumberInput, TokenInput
+from rondo.models.inputs import NormName, NumberInput, TokenInput
 from rondo.models.options import RecurrentOptions
 
 
@@ -62,6 +62,9 @@ class NumberClassifierOptions(ClassifierOptions):
     """Steps that each convolution sees, an odd number."""
     conv_stride: int = 1
     """Each convolution makes the sequence shorter by this factor."""
+    conv_norm: NormName = "batch"
+    """What follows a convolution: batch normalisation, each channel over the steps of a batch; or layer normalisation,
+    each step over its channels."""
 
 
 class SequenceClassifier(nn.Module):
@@ -186,7 +189,7 @@ def number_classifier(
     def make() -> SequenceClassifier:
         numbers = NumberInput(
             features, channels=options.conv_channels, layers=options.conv_layers, kernel=options.conv_kernel,
-            stride=options.conv_stride,
+            stride=options.conv_stride, norm=options.conv_norm,
         )  # fmt: skip
         return SequenceClassifier(numbers, classes, options, cell=cell)
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from rondo.errors import UsageError
+from rondo.errors import UsageError, nearest
 from rondo.layers.dropout import probability
 from rondo.layers.masks import valid_steps
 
+NormName = Literal["batch", "layer"]
+
 SCALE = 0.1
 """Of token vectors at first."""
+EPSILON = 1e-5
+"""Added to variances."""
+FORGOTTEN = 0.1
+"""Share of what `StepNorm` remembers that each batch replaces, once there were enough of them."""
 
 
 class TokenInput(nn.Module):
@@ -44,14 +51,58 @@ class TokenInput(nn.Module):
         return vectors, lengths
 
 
+class StepNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) over all steps of all sequences; padding is not among them.
+
+    In use, with the mean and variance of training: the plain mean over the first batches, then one that forgets.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    batches: Tensor
+    """(1,): how many batches training has had; a float, as all that is saved with the weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("variance", torch.ones(channels))
+        self.register_buffer("batches", torch.zeros(1))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T, channels), as they came in."""
+        mean, variance = self.mean, self.variance
+        if self.training and (lengths is None or bool((lengths > 0).any())):
+            steps = x.flatten(0, 1) if lengths is None else x[valid_steps(lengths, x.shape[1], x.device)]
+            variance, mean = torch.var_mean(steps.to(self.mean.dtype), 0, correction=0)
+            self._remember(mean.detach(), variance.detach())
+        scale = self.weight * torch.rsqrt(variance.clamp(min=0) + EPSILON)
+        return x * scale + (self.bias - mean * scale)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        self.batches += 1
+        share = (1 / self.batches).clamp(min=FORGOTTEN)
+        self.mean.lerp_(mean, share)
+        self.variance.lerp_(variance, share)
+
+
+NORMS = {"batch": StepNorm, "layer": nn.LayerNorm}
+
+
 class NumberInput(nn.Module):
     """Numbers as they are, (B, T, features), or after convolutions over time.
 
-    Each convolution has a kernel of odd width with zeros at both ends, then layer normalisation over its channels
-    and a ReLU. ``stride`` above 1 makes the sequence shorter by that factor in each of them. Nothing looks at padding.
+    Each convolution has a kernel of odd width with zeros at both ends, then a normalisation and a ReLU: ``batch``,
+    each channel over all steps of the batch, or ``layer``, each step over its channels, which takes from it how
+    large it was. ``stride`` above 1 makes the sequence shorter by that factor in each. Nothing looks at padding.
     """
 
-    def __init__(self, features: int, *, channels: int = 0, kernel: int = 5, layers: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self, features: int, *, channels: int = 0, kernel: int = 5, layers: int = 1, stride: int = 1,
+        norm: NormName = "batch",
+    ) -> None:  # fmt: skip
         super().__init__()
         for name, value, least in (("channels", channels, 0), ("layers", layers, 1), ("stride", stride, 1)):
             if value < least:
@@ -65,7 +116,9 @@ class NumberInput(nn.Module):
             nn.Conv1d(before, after, kernel, stride=stride, padding=kernel // 2)
             for before, after in itertools.pairwise(widths)
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in self.convolutions)
+        if norm not in NORMS:
+            raise UsageError(f"--conv-norm cannot be '{norm}'{nearest(norm, NORMS)}")
+        self.norms = nn.ModuleList(NORMS[norm](channels) for _ in self.convolutions)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Features (B, T', output_size), and how many of the T' steps each sequence has."""
@@ -76,5 +129,6 @@ class NumberInput(nn.Module):
             if lengths is not None:  # what lies in padding must be the zeros that lie beyond the ends
                 x = torch.where(valid_steps(lengths, x.shape[1], x.device)[..., None], x, 0.0)
                 lengths = (lengths + self.stride - 1) // self.stride
-            x = norm(convolution(x.transpose(1, 2)).transpose(1, 2)).relu()
+            x = convolution(x.transpose(1, 2)).transpose(1, 2)
+            x = (norm(x, lengths) if isinstance(norm, StepNorm) else norm(x)).relu()
         return x, lengths
