@@ -7,6 +7,7 @@ from pathlib import Path
 
 from class_rows import CLASS_ROWS
 from row import DATA, Row, no_files
+from tag_rows import TAG_ROWS
 
 
 def _shakespeare(folder: Path) -> list[str]:
@@ -91,5 +92,6 @@ ROWS: dict[str, Row] = {
             "none: the longer run that the demonstration names",
         ),
         *CLASS_ROWS,
+        *TAG_ROWS,
     )
 }  # fmt: skip

@@ -30,7 +30,8 @@ RESULTS = Path(__file__).parent / "results"
 FIGURES = (
     "seed", "seconds", "training_seconds", "epochs", "steps", "schedule_steps", "stopped", "parameters", "valid_loss",
     "baseline", "baseline_loss", "perplexity", "bits_per_character", "test_loss", "test_baseline_loss",
-    "test_perplexity", "test_bits_per_character", "score", "score_interval", "baselines", "baseline_score", "poems",
+    "test_perplexity", "test_bits_per_character", "score", "score_interval", "baselines", "baseline_score",
+    "strict_score", "strict_baselines", "poems",
 )  # fmt: skip
 
 
