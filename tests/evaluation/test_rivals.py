@@ -202,6 +202,28 @@ class TestNearestNeighbour:
         for distance in ("euclidean", "warping"):
             assert accuracy(NearestNeighbour(distance), data, data, data) > 0.9  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("several", [False, True])
+    @pytest.mark.parametrize("distance", ["euclidean", "warping"])
+    def test_its_file_gives_it_back(self, distance: Any, several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        train, valid, test = (bumps(seed, 20, lengths=(20, 30)) for seed in range(3))
+        if several:
+            train, valid = (as_signals(part.items, [["odd"] * one for one in part.labels or []])
+                            for part in (train, valid))  # fmt: skip
+        rival = NearestNeighbour(distance, windows=(0.06,)).fit(train, valid)
+        data = rival_bytes([rival])
+        (again,) = parse_rivals("b.npz", data, [NearestNeighbour])
+        assert (again.name, again.about, again.classes) == (rival.name, rival.about, rival.classes)
+        assert again.predict(test.items)[0] == rival.predict(test.items)[0]
+        for name in ("lengths", "codes", "common", "known"):
+            with np.load(io.BytesIO(data)) as archive:
+                arrays = {key: array[:-1] if key.endswith(name) else array for key, array in archive.items()}
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)
+            with pytest.raises(ModelError, match="holds no baselines"):
+                parse_rivals("b.npz", buffer.getvalue(), [NearestNeighbour])
+        monkeypatch.setattr(neighbours, "MOST_KEPT", 10)
+        assert parse_rivals("b.npz", rival_bytes([rival]), [NearestNeighbour]) == []
+
     def test_labels_are_needed(self) -> None:
         data = as_signals(np.ones((4, 5)))
         with pytest.raises(DataError, match="neighbours need labels"):

@@ -12,9 +12,9 @@ import torch
 
 from rondo.evaluation.calibration import reliability
 from rondo.inspect import Evidence, Report
-from rondo.inspect.class_plots import confusion_matrix, reliability_diagram
+from rondo.inspect.class_plots import MOST_CHANNELS, confusion_matrix, reliability_diagram, signal_with_influence
 from rondo.inspect.report_blocks import evidence
-from rondo.inspect.saliency import influence
+from rondo.inspect.saliency import contributions, influence
 from rondo.models.classifier import (
     NumberClassifierOptions,
     TokenClassifierOptions,
@@ -148,3 +148,25 @@ def test_a_section_takes_evidence() -> None:
     report = Report("x")
     report.section("Mistakes").evidence([Evidence(["good", "bad"], [1.0, -1.0])], caption="how")
     assert '<article class="evidence">' in report.html()
+
+
+def test_contributions_add_up_to_the_influence_of_a_step() -> None:
+    torch.manual_seed(0)
+    network = number_classifier(3, 4, NumberClassifierOptions(hidden=5, layers=1, conv_channels=4))
+    sequence = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    every = contributions(network, sequence, 1, 2)
+    assert every.shape == (7, 3)
+    assert (every != 0).all()
+    np.testing.assert_allclose(every.sum(1), influence(network, sequence, 1, 2))
+
+
+def test_a_signal_is_drawn_with_what_its_steps_spoke_for() -> None:
+    signal = np.random.default_rng(0).normal(size=(9, MOST_CHANNELS + 2))
+    weights = np.array([1.0, -2, 0, 3, 0, 0, -1, 0, 0])
+    drawn = signal_with_influence(signal, weights)
+    lines, bars = drawn.data[:-1], drawn.data[-1]
+    assert len(lines) == MOST_CHANNELS
+    np.testing.assert_array_equal(lines[2].y, signal[:, 2])
+    np.testing.assert_array_equal(bars.y, weights)
+    assert bars.marker.color[0] != bars.marker.color[1]
+    assert bars.marker.color[0] == bars.marker.color[3]

@@ -20,7 +20,7 @@ from rondo.data.labelled import Label, Labelled
 from rondo.data.signals import fill_missing
 from rondo.errors import DataError
 from rondo.evaluation.classification import Predictions
-from rondo.evaluation.rivals import Majority, Rival, both_parts, main_measure
+from rondo.evaluation.rivals import Majority, Rival, both_parts, labels_of, main_measure
 from rondo.evaluation.time_warping import cells, euclidean, time_warping
 
 Floats = npt.NDArray[np.float64]
@@ -80,7 +80,7 @@ class NearestNeighbour:
             self.window = self.windows[int(np.argmax(scores))]
         self._common = _common(known)
         self._scale = _scaling(self._common, alike=self._alike)
-        self._known, self._labels = self._scale(known), both.labels
+        self._known, self._labels, self._codes = self._scale(known), both.labels, both.codes()
         how = "all alike by the training part" if self._alike else "each to mean 0 and deviation 1"
         window = f", window {self.window:.0%} of the length" if self.distance == "warping" else ""
         length = f" Signals were stretched to {self._length} steps." if stretched else ""
@@ -100,12 +100,11 @@ class NearestNeighbour:
             "distance": self.distance, "window": self.window, "alike": bool(self._alike), "length": self._length,
             "classes": self.classes, "about": self.about,
         }  # fmt: skip
-        number = {name: code for code, name in enumerate(self.classes)}
         return {
             "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
             "known": known.astype(np.float32),
             "lengths": np.array([len(item) for item in self._known]),
-            "codes": np.array([number[label] for label in self._labels]),
+            "codes": self._codes,
             "common": self._common,
         }
 
@@ -118,13 +117,14 @@ class NearestNeighbour:
         made = cls(header["distance"])
         made.window, made.classes, made.about = float(header["window"]), tuple(header["classes"]), str(header["about"])
         made._length, made._alike = header["length"], header["alike"]
-        lengths, codes, made._common = arrays["lengths"], arrays["codes"], arrays["common"]
+        lengths, made._codes, made._common = arrays["lengths"], arrays["codes"], arrays["common"]
         known = arrays["known"].astype(np.float64)
-        if lengths.shape != codes.shape or lengths.ndim != 1 or lengths.min() < 1 or lengths.sum() != len(known):
+        if lengths.ndim != 1 or len(lengths) != len(made._codes) or lengths.min() < 1 or lengths.sum() != len(known):
             raise ValueError("its signals do not fit their classes")
-        if codes.min() < 0 or codes.max() >= len(made.classes) or made._common.shape != (2, *known.shape[1:]):
-            raise ValueError("its signals have other classes or channels")
-        made._known, made._labels = np.split(known, np.cumsum(lengths)[:-1]), [made.classes[k] for k in codes.tolist()]
+        if made._common.shape != (2, *known.shape[1:]):
+            raise ValueError("its signals have other channels")
+        made._known = np.split(known, np.cumsum(lengths)[:-1])
+        made._labels = labels_of(made._codes, made.classes)
         made._scale = _scaling(made._common, alike=made._alike)
         return made
 

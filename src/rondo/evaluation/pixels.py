@@ -19,7 +19,7 @@ from rondo.data.labelled import Label, Labelled
 from rondo.errors import DataError
 from rondo.evaluation.calibration import scaled
 from rondo.evaluation.classification import MEASURES, Predictions
-from rondo.evaluation.rivals import Majority, Rival, both_parts
+from rondo.evaluation.rivals import Majority, Rival, both_parts, labels_of
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
@@ -33,9 +33,9 @@ MOST_KEPT = 1 << 22
 """So many pixels of training images are saved with a model at most."""
 
 
-def baselines_for_images() -> list[Rival]:
-    """What a classifier of images is held against."""
-    return [Majority(), PixelRegression(), NearestImage()]
+def baselines_for_images(*, several: bool = False) -> list[Rival]:
+    """What a classifier of images is held against; ``several``: where an image can have several classes."""
+    return [Majority(), NearestImage()] if several else [Majority(), PixelRegression(), NearestImage()]
 
 
 class PixelRegression:
@@ -120,7 +120,7 @@ class NearestImage:
         if not len(items):
             return [], None
         nearest = pairwise_distances_argmin(_flat(items), _flat(self._known))
-        return [self.classes[k] for k in self._codes[nearest]], None
+        return labels_of(self._codes[nearest], self.classes), None
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What `from_arrays` makes the fitted baseline of again; nothing if there is too much of it."""
@@ -135,10 +135,9 @@ class NearestImage:
         made = cls()
         made.classes = tuple(json.loads(arrays["header"].tobytes())["classes"])
         made._known, made._codes = arrays["known"], arrays["codes"]
-        if made._known.ndim != 3 or made._codes.shape != (len(made._known),) or not len(made._known):
+        if made._known.ndim != 3 or len(made._codes) != len(made._known) or not len(made._known):
             raise ValueError("its images do not fit their classes")
-        if made._codes.min() < 0 or made._codes.max() >= len(made.classes):
-            raise ValueError("its images have other classes")
+        labels_of(made._codes, made.classes)
         return made
 
 

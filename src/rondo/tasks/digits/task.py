@@ -59,7 +59,13 @@ def prepare(parts: Parts, options: DigitOptions, progress: Progress) -> Learner:
     return Learner(network, encoder, classes, config, unit="images", change=change)
 
 
-RECIPE = Recipe(unit="images", epochs=60, read=read_parts, prepare=prepare, rivals=lambda parts: baselines_for_images())
+RECIPE = Recipe(
+    unit="images",
+    epochs=60,
+    read=read_parts,
+    prepare=prepare,
+    rivals=lambda parts: baselines_for_images(several=parts.train.several),
+)
 learn_digits = RECIPE.learn
 
 
