@@ -1,0 +1,74 @@
+"""Every option of forecasting. The text below a field is its help on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from rondo.data.series import FrameFormat
+from rondo.data.series.scaling import Scaling, WindowScaling
+from rondo.errors import UsageError, nearest
+from rondo.models.forecaster import ForecasterOptions
+from rondo.training.options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastData:
+    """What is forecast from what."""
+
+    horizon: int = 1
+    """How many rows are forecast."""
+    context_length: int | None = None
+    """How many rows before it are read. Left out: three horizons, at least two seasons, no more than there are."""
+    scaling: Scaling = "standard"
+    """How a series is scaled, by its training part: standard, robust, minmax, mean, log, log1p or none."""
+    window_scaling: WindowScaling = "last"
+    """How a window is, by its context: its last value subtracted (last), to mean 0 and deviation 1 (instance),
+    differences of neighbours (difference), or none."""
+    calendar: Literal["auto", "none"] = "auto"
+    """Features of the calendar, as the frequency suggests them: time of day, day of week, of month, of year."""
+    series_embedding: bool = False
+    """A learned vector for each series, which then must be one of those that were learned from."""
+    valid_fraction: float = 0.1
+    """Share of the rows, at the end of each series, that training is watched on."""
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "context_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
+        for name, known in (("scaling", Scaling), ("window_scaling", WindowScaling)):
+            if getattr(self, name) not in get_args(known):
+                close = nearest(str(getattr(self, name)), get_args(known))
+                raise UsageError(f"--{name.replace('_', '-')} cannot be '{getattr(self, name)}'{close}")
+        if not 0 < self.valid_fraction < 1:
+            raise UsageError(f"--valid-fraction is between 0 and 1, not {self.valid_fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastTraining(TrainingOptions):
+    """How to train. Without a budget in epochs, steps or minutes: 20 epochs."""
+
+    batch_size: int = 128
+    """Windows in a batch."""
+    learning_rate: float = 1e-3
+    """Learning rate at its peak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions:
+    """Options of forecasting."""
+
+    reading: FrameFormat = field(default_factory=FrameFormat)
+    data: ForecastData = field(default_factory=ForecastData)
+    model: ForecasterOptions = field(default_factory=ForecasterOptions)
+    training: ForecastTraining = field(default_factory=ForecastTraining)
+
+    def __post_init__(self) -> None:
+        counts = self.model.head == "negative_binomial"
+        if counts and (self.data.scaling not in ("mean", "none") or self.data.window_scaling != "none"):
+            raise UsageError(
+                "--head negative_binomial is of counts: it goes with --scaling mean, --window-scaling none"
+            )
+        if self.data.window_scaling == "difference" and self.model.head == "quantiles":
+            raise UsageError("quantiles of differences do not add up: take another --head, or --window-scaling last")
