@@ -23,7 +23,8 @@ TAG_ROWS = (
     Row(
         "conll2003", "tag", _conll,
         {
-            "minutes": 45.0, "valid": str(DATA / "conll2003/eng.testa.gz"), "test": str(DATA / "conll2003/eng.testb.gz"),
+            "minutes": 45.0, "valid": str(DATA / "conll2003/eng.testa.gz"),
+            "test": str(DATA / "conll2003/eng.testb.gz"),
             "scheme": "IOB1", "broken": "mend", "learning_rate": 2e-3, "hidden": 200,
         },
         "score", "span F1, tags read as IOB1: at least 84 %",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import random
+import re
 import textwrap
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def write_samples(folder: Path) -> None:
     for name, count in (("reviews.csv", 80), ("new_reviews.csv", 20)):
         (folder / name).write_text("text,label\n" + "".join(_reviews(count)), encoding="utf-8")
     (folder / "texts.txt").write_text("A good film.\n\nThe music was dull.\n" * 200, encoding="utf-8")
+    for name, count in (("tagged.conll", 60), ("new_tagged.conll", 20)):
+        (folder / name).write_text("".join(_tagged(count)), encoding="utf-8")
+    untagged = re.sub(r"\tO|\t[BI]-PER", "\tO", "".join(_tagged(10)))
+    (folder / "sentences.conll").write_text(untagged, encoding="utf-8")
+    spans = {"text": "Ada came.", "spans": [{"start": 0, "end": 3, "label": "PER"}]}
+    (folder / "spans.jsonl").write_text((json.dumps(spans) + "\n") * 40, encoding="utf-8")
     (folder / "vectors.txt").write_text("good 1 2 0.5\nbad -1 2 0.5\nfilm 0 -2 0.1\n", encoding="utf-8")
     for name, count in (("recordings.csv", 40), ("new_recordings.csv", 10)):
         (folder / name).write_text("".join(_recordings(count)), encoding="utf-8")
@@ -59,6 +66,17 @@ def _steps(count: int) -> list[str]:
         for run in range(count)
         for step in range(choose.randint(5, 12))
     ]
+
+
+def _tagged(count: int) -> list[str]:
+    choose = random.Random(count)
+    blocks = []
+    for _ in range(count):
+        words = choose.choices("the came to saw of in with".split(), k=4)  # noqa: SIM905
+        names = [(choose.choice(("Ada", "Emmy")), "B-PER"), (choose.choice(("Bohr", "Smith")), "I-PER")]
+        rows = [(word, "O") for word in words] + names[: choose.randint(1, 2)] + [(".", "O")]
+        blocks.append("".join(f"{word}\t{tag}\n" for word, tag in rows) + "\n")
+    return blocks
 
 
 def _random_poems(count: int) -> list[tuple[str, str, list[str]]]:
