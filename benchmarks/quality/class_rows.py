@@ -12,7 +12,7 @@ UCR = (
     "Adiac", "CBF", "ECG200", "FaceAll", "FiftyWords", "GunPoint", "ItalyPowerDemand", "OSULeaf", "SwedishLeaf",
     "SyntheticControl", "Trace",
 )  # fmt: skip
-UCR_OPTIONS: dict[str, Any] = {"minutes": 2.5, "evaluations": 4}
+UCR_OPTIONS: dict[str, Any] = {"minutes": 2.5, "evaluations": 4, "conv_channels": 96, "conv_stride": 2}
 UCR_SETS = {name: (f"ucr/{name}_TRAIN.tsv.xz", f"ucr/{name}_TEST.tsv.xz") for name in UCR}
 SENTENCES = {"text_column": "1", "label_column": "2"}
 MNIST_TEST = {"test": str(DATA / "mnist/t10k-images-idx3-ubyte.gz")}
@@ -130,7 +130,10 @@ CLASS_ROWS = (
     ),
     Row(
         "utd-mhad", "signals", _motions,
-        {"minutes": 3.0, "label_column": "action", "group_column": "subject", "conv_stride": 2, "valid_fraction": 0.25},
+        {
+            "minutes": 4.0, "label_column": "action", "group_column": "subject", "conv_stride": 2,
+            "valid_fraction": 0.25, "ensemble": 3, "evaluations": 4,
+        },
         "score", "odd subjects learned from, even ones tested on: at least 72 %",
         more=lambda folder: {"test": str(_subjects("even", folder))}, seeds=3,
     ),

@@ -84,7 +84,7 @@ def both_parts(train: Labelled, valid: Labelled) -> Labelled:
 def labels_of(codes: npt.NDArray[Any], classes: Sequence[Label]) -> list[Label]:
     """What `Labelled.codes` has made numbers of; ValueError for numbers of other classes."""
     if codes.ndim == 2 and codes.shape[1] == len(classes):
-        return [tuple(classes[k] for k in np.flatnonzero(row)) for row in codes]
+        return [tuple(classes[k] for k in np.flatnonzero(row).tolist()) for row in codes]
     if codes.ndim != 1 or (len(codes) and not 0 <= codes.min() <= codes.max() < len(classes)):
         raise ValueError("its items have other classes")
     return [classes[k] for k in codes.tolist()]

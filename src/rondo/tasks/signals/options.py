@@ -59,7 +59,7 @@ class SignalNetwork(NumberClassifierOptions):
     weights), or concat: last, max and mean beside each other."""
     conv_channels: int = 64
     """Channels of convolutions over time before the layers; 0: none."""
-    conv_layers: int = 2
+    conv_layers: int = 3
     """How many convolutions there are."""
     conv_kernel: int = 7
     """Steps that each convolution sees, an odd number."""
@@ -71,6 +71,8 @@ class SignalTraining(ClassifierTraining):
 
     batch_size: int = 16
     """Signals in a batch; those of like length come together."""
+    learning_rate: float = 4e-3
+    """Learning rate at its peak."""
     weight_decay: float = 0.01
     """L2 penalty on matrices (not on biases); adamw subtracts it from the weights directly."""
     keep: Literal["best", "last"] = "last"
