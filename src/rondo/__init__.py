@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rondo.nn import accelerate
     from rondo.tasks.classify.estimator import TextClassifier
     from rondo.tasks.digits.estimator import DigitClassifier
+    from rondo.tasks.forecast.estimator import Forecaster
     from rondo.tasks.registry import load, train
     from rondo.tasks.signals.estimator import SignalClassifier
     from rondo.tasks.tag.estimator import Tagger
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Cell": "rondo.cells",
     "DigitClassifier": "rondo.tasks.digits.estimator",
+    "Forecaster": "rondo.tasks.forecast.estimator",
     "Recurrent": "rondo.layers",
     "SignalClassifier": "rondo.tasks.signals.estimator",
     "StackState": "rondo.layers",
@@ -42,8 +44,8 @@ _HOME = {
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
 __all__ = [
-    "Cell", "DigitClassifier", "Recurrent", "SignalClassifier", "StackState", "State", "Tagger", "TextClassifier",
-    "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
+    "Cell", "DigitClassifier", "Forecaster", "Recurrent", "SignalClassifier", "StackState", "State", "Tagger",
+    "TextClassifier", "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
 ]  # fmt: skip
 
 

@@ -105,3 +105,10 @@ def test_every_option_has_a_line_of_help(task: str) -> None:
     for section in get_type_hints(TASKS[task].options).values():
         helps = field_helps(section)
         assert [field.name for field in fields(section) if not helps.get(field.name)] == []
+
+
+def test_any_number_of_values() -> None:
+    for given, expected in ((["a", "b"], ("a", "b")), ("a", ("a",)), ((), ())):
+        assert converted(given, tuple[str, ...], "past") == expected
+    with pytest.raises(UsageError, match="past needs text, not 3"):
+        converted(["a", 3], tuple[str, ...], "past")

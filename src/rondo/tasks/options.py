@@ -82,6 +82,9 @@ def converted(value: Any, kind: Any, place: str) -> Any:
         if value not in choices:
             raise UsageError(f"{place} cannot be {value!r}{nearest(str(value), [str(c) for c in choices])}")
         return value
+    if origin is tuple and choices[1:] == (...,):  # any number of them; one may stand for itself
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(converted(item, choices[0], place) for item in items)
     if origin is tuple:
         if isinstance(value, list | tuple) and len(value) == len(choices):
             return tuple(converted(item, choice, place) for item, choice in zip(value, choices, strict=True))

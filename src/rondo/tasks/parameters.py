@@ -124,5 +124,5 @@ def _kind(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "{" + ", ".join(repr(choice) for choice in choices) + "}"
     if get_origin(kind) is tuple:
-        return "(" + ", ".join(_kind(choice) for choice in choices) + ")"
+        return "(" + ", ".join("..." if choice is ... else _kind(choice) for choice in choices) + ")"
     return "None" if kind is type(None) else kind.__name__

@@ -1,0 +1,123 @@
+"""A forecaster over the folds of a rolling origin, beside the baselines on the same windows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rondo.data.series import SeriesSet
+from rondo.errors import DataError
+from rondo.evaluation.forecasting import automatic
+from rondo.evaluation.forecasting.backtest import Outcome, scales, score_baseline, usual_baselines
+from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal_accuracy, skill, strongest
+from rondo.evaluation.forecasting.folds import Fold
+from rondo.evaluation.forecasting.leaks import Alarm, examine
+from rondo.evaluation.forecasting.scores import LEVELS, Scorer, WindowScores
+from rondo.tasks.forecast.model import ForecastModel
+
+_PIECE = 2048
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What came out."""
+
+    scores: WindowScores
+    """The model's, on every window."""
+    baselines: dict[str, Outcome]
+    """Each on the same windows."""
+    automatic: dict[str, tuple[WindowScores, WindowScores, str]]
+    """AutoETS and AutoTheta on some of the windows, the model on the same ones, and how many those are, in words."""
+    baseline: str
+    """The name of the strongest, by mean absolute error."""
+    skill: Skill
+    test: DieboldMariano | None
+    """Against the strongest; None where there are too few origins to test."""
+    alarms: tuple[Alarm, ...]
+    """Leaks of the future that were seen in the data."""
+    folds: int
+    seconds: float
+    """For fitting and forecasting with the model."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        return {
+            "task": "forecast",
+            "seconds": self.seconds,
+            "horizon": len(self.scores.by_step["mae"]),
+            "windows": len(self.scores),
+            "folds": self.folds,
+            "metrics": self.scores.summary(),
+            "baselines": {name: outcome.scores.summary() for name, outcome in self.baselines.items()},
+            "automatic": {
+                name: {"metrics": theirs.summary(), "model": ours.summary(), "windows": len(theirs), "about": about}
+                for name, (theirs, ours, about) in self.automatic.items()
+            },
+            "baseline": self.baseline,
+            "skill": self.skill.value,
+            "skill_interval": [self.skill.low, self.skill.high],
+            "alarms": [str(alarm) for alarm in self.alarms],
+        }
+
+
+def run_backtest(
+    folds: Sequence[Fold], fitted: Callable[[SeriesSet], ForecastModel], *, automatic_seconds: float | None = None
+) -> Backtest:
+    """Fit in each fold, score all of its windows; then the baselines on the same."""
+    started = time.perf_counter()
+    scorer, models = Scorer(), []
+    for fold in folds:
+        model = fitted(fold.training)
+        models.append(model)
+        score_model(model, fold, scorer)
+    seconds = time.perf_counter() - started
+    scores = scorer.done()
+    made = usual_baselines(folds[0].training.season)
+    outcomes = [score_baseline(make, folds) for make in made]
+    baselines = {outcome.name: outcome for outcome in outcomes}
+    best = strongest({name: outcome.scores for name, outcome in baselines.items()}, "mae")
+    try:
+        test = equal_accuracy(scores, baselines[best].scores)
+    except DataError:
+        test = None
+    alarms = {(alarm.kind, alarm.column): alarm for fold in folds for alarm in examine(fold)}
+    return Backtest(
+        scores, baselines,
+        _automatic(folds[-1], models[-1], seconds if automatic_seconds is None else automatic_seconds),
+        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), len(folds), seconds,
+    )  # fmt: skip
+
+
+def score_model(model: ForecastModel, fold: Fold, scorer: Scorer) -> None:
+    """Add all windows of a fold."""
+    units = scales(fold.training)
+    levels = LEVELS if model.network.head.draws else ()
+    for piece in fold.windows.pieces(_PIECE):
+        said = model.forecast(piece, levels)
+        scorer.add(
+            piece.actual(), said.points, which=piece.which, origin=piece.moment, scale=units[piece.which],
+            quantiles=said.quantiles,
+        )  # fmt: skip
+
+
+def _automatic(fold: Fold, model: ForecastModel, seconds: float) -> dict[str, tuple[WindowScores, WindowScores, str]]:
+    """On windows of the last fold, within the time, half of it for each; nothing where statsforecast is missing."""
+    if seconds <= 0 or not automatic.installed():
+        return {}
+    found: dict[str, tuple[WindowScores, WindowScores, str]] = {}
+    units = scales(fold.training)
+    for name in automatic.NAMES:
+        said = automatic.forecast(fold.windows, name, seconds=seconds / len(automatic.NAMES))
+        theirs, ours = Scorer(), Scorer()
+        windows = said.windows
+        theirs.add(
+            windows.actual(), said.points, which=windows.which, origin=windows.moment, scale=units[windows.which],
+            quantiles=np.asarray(said.quantiles),
+        )  # fmt: skip
+        score_model(model, Fold(fold.training, windows, fold.embargo), ours)
+        found[name] = theirs.done(), ours.done(), said.about
+    return found

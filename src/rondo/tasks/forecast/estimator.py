@@ -1,0 +1,207 @@
+"""`Forecaster`: forecasts of series in frames, as an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import narwhals as nw
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from rondo.data.series import FrameFormat, SeriesSet, from_frame
+from rondo.data.series.windows import Windows, moments, training_windows
+from rondo.errors import DataError, ModelError, UsageError
+from rondo.evaluation.forecasting.folds import Refit, rolling_origin
+from rondo.models.forecast_heads import LEVELS
+from rondo.tasks.estimator import Estimator, finished
+from rondo.tasks.forecast.answers import answer_frame
+from rondo.tasks.forecast.backtest import Backtest, run_backtest
+from rondo.tasks.forecast.learning import learn_forecast
+from rondo.tasks.forecast.model import PATHS, ForecastModel
+from rondo.tasks.forecast.options import ForecastOptions
+from rondo.tasks.parameters import with_parameters
+from rondo.training.protocols import Progress
+
+MOST_VALID = 20_000
+"""Windows of the validation part that are laid out; training is watched on some of them."""
+
+
+@with_parameters(ForecastOptions, sections=("reading", "data", "model", "training"))
+class Forecaster(Estimator):
+    """Forecasts series with a recurrent network: one series or many, with covariates, with intervals.
+
+    A frame of pandas or polars is wide (a column of times, columns of values: each is a series) or long (columns
+    unique_id, ds and y, or others that are named). One network learns from all series, each scaled by its own training
+    part. What comes back is a frame of the same library with the same names.
+
+    >>> forecaster = rondo.Forecaster(horizon=12, epochs=20).fit(frame)
+    >>> forecaster.predict(), forecaster.predict_quantiles([0.1, 0.9]), forecaster.sample_paths(100)
+    >>> forecaster.backtest(frame, origins=10)  # beside the baselines, with the skill's interval
+    >>> forecaster.save("my-model")
+
+    The last rows of each series (``valid_fraction``) are not learned from: training is watched on them, and the weights
+    with the best loss are kept.
+
+    After `fit`: ``series_`` (what was read), ``history_`` (losses over the training), ``model_``.
+    """
+
+    model_: ForecastModel
+    series_: SeriesSet
+    """The series that forecasts go on from, unless a frame is given."""
+
+    def fit(self, frame: Any, y: Any = None, *, progress: Progress | None = None) -> Self:
+        """Learn from all series of a frame. ``y`` is not used: the target is a column."""
+        options = self._resolved(self._seed())
+        source = from_frame(frame, options.reading)
+        self._backend = _backend_of(frame)
+        return self._fit(source, progress)
+
+    def predict(self, frame: Any = None, *, horizon: int | None = None) -> Any:
+        """The next rows of each series: a frame with the columns' own names.
+
+        They follow on ``frame``, or on the frame of `fit`. ``horizon`` is at most the one that was learned.
+        """
+        windows = self._ends(frame)
+        points = self.model_.forecast(windows).points
+        return self._framed(windows, {"": points}, horizon, frame)
+
+    def predict_quantiles(
+        self, levels: Sequence[float] = LEVELS, frame: Any = None, *, horizon: int | None = None
+    ) -> Any:
+        """The same with a column for each level: ``y_q0.1`` is what the value stays below with probability 0.1."""
+        windows = self._ends(frame)
+        found = self.model_.forecast(windows, tuple(levels)).quantiles
+        if found is None:
+            raise UsageError("quantiles need levels, for instance [0.1, 0.5, 0.9].")
+        return self._framed(windows, {f"_q{level:g}": found[..., k] for k, level in enumerate(levels)}, horizon, frame)
+
+    def sample_paths(
+        self, paths: int = PATHS, frame: Any = None, *, horizon: int | None = None, random_state: int = 0
+    ) -> Any:
+        """Sampled futures, a column for each path (``y_path1``, ...).
+
+        With strategy recursive each value follows on those before it; otherwise each step is drawn by itself.
+        """
+        windows = self._ends(frame)
+        drawn = self.model_.sample(windows, paths, seed=random_state)
+        return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
+
+    def backtest(
+        self,
+        frame: Any,
+        *,
+        origins: int | None = None,
+        test_rows: int | None = None,
+        stride: int = 1,
+        refit: Refit = "never",
+        embargo: int = 0,
+        align: str = "time",
+        automatic_seconds: float | None = None,
+    ) -> Backtest:
+        """Fitted on what was known, scored on what came, beside the baselines; see `rolling_origin` for the folds.
+
+        This estimator's own fit is left as it is. ``automatic_seconds`` is the time for AutoETS and AutoTheta
+        together, where statsforecast is installed; left out, as long as the model's own training took.
+        """
+        source = from_frame(frame, self._resolved(self._seed()).reading)
+        folds = rolling_origin(
+            source,
+            horizon=self._resolved(self._seed()).data.horizon,
+            origins=origins,
+            test_rows=test_rows,
+            stride=stride,
+            refit=refit,
+            embargo=embargo,
+            align=align,  # type: ignore[arg-type]
+        )
+
+        def fitted(training: SeriesSet) -> ForecastModel:
+            return type(self)(**self.get_params(deep=False))._fit(training, None).model_
+
+        return run_backtest(folds, fitted, automatic_seconds=automatic_seconds)
+
+    def _fit(self, source: SeriesSet, progress: Progress | None) -> Self:
+        seed = self._seed()
+        with self._training() as folder:
+            options: ForecastOptions = self._resolved(seed)
+            training, validation = held_out(source, options.data.horizon, options.data.valid_fraction)
+            model, summary = learn_forecast(training, validation, options, folder, progress=progress)
+        model.config |= _about(source)
+        self._take(model, finished(summary).history)
+        self.series_ = source
+        return self
+
+    def _ends(self, frame: Any) -> Windows:
+        """One window for each series, at its end."""
+        check_is_fitted(self, "model_")
+        if frame is not None:
+            source = from_frame(frame, self._reading(), kinds=self._kinds())
+            self._check_alike(source)
+        elif hasattr(self, "series_"):
+            source = self.series_
+        else:
+            raise UsageError("a model that was loaded has no series of its own; give the frame whose rows are known.")
+        which = np.arange(len(source))
+        origin = source.lengths
+        return Windows(source, which, origin, self.model_.encoder.data.horizon, moments(source, which, origin))
+
+    def _framed(self, windows: Windows, columns: dict[str, Any], horizon: int | None, frame: Any) -> Any:
+        most = windows.horizon
+        if horizon is not None and not 1 <= horizon <= most:
+            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon}; train one with that horizon.")
+        backend = _backend_of(frame) if frame is not None else getattr(self, "_backend", None)
+        return answer_frame(windows, {name: said[:, : horizon or most] for name, said in columns.items()}, backend)
+
+    def _reading(self) -> FrameFormat:
+        """How frames are read: as the one of `fit`."""
+        try:
+            saved = self.model_.config["frame"]
+            own = self.model_.config["options"]["reading"]
+            told = {name: tuple(value) if isinstance(value, list) else value for name, value in own.items()}
+            told |= {"time": saved["time"], "target": tuple(saved["targets"]), "frequency": saved["frequency"]}
+            return FrameFormat(**{**told, "series": saved["series"] or None, "season": saved["season"]})
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"config.json is damaged: it does not say how frames are read ({error}).") from None
+
+    def _kinds(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(kinds) for name, kinds in self.model_.config.get("kinds", {}).items()}
+
+    def _check_alike(self, source: SeriesSet) -> None:
+        strangers = [name for name in source.names if name not in self.model_.encoder.series]
+        if strangers and self.model_.encoder.data.series_embedding:
+            raise DataError(f"series '{strangers[0]}' was not learned from, and this model knows series by name.")
+
+    @classmethod
+    def _load(cls, folder: str | Path, device: str | torch.device) -> ForecastModel:
+        return ForecastModel.load(folder, device=device)
+
+
+def held_out(source: SeriesSet, horizon: int, share: float) -> tuple[SeriesSet, Windows]:
+    """The part to learn from, and windows after it to watch by; short series are learned from whole."""
+    held = np.maximum(np.ceil(source.lengths * share).astype(np.int64), horizon)
+    held = np.where(source.lengths - held > 2 * horizon, held, 0)
+    training = source.cut(source.lengths - held)
+    windows = training_windows(source, horizon, at_most=MOST_VALID)
+    return training, windows.choose((windows.origin >= training.lengths[windows.which]) & (held[windows.which] > 0))
+
+
+def _about(source: SeriesSet) -> dict[str, Any]:
+    """What of a frame stands in the model's configuration."""
+    wide = source.layout == "wide"
+    frame = {
+        "time": source.columns.get("time"),
+        "series": None if wide else source.columns.get("series"),
+        "targets": list(source.names) if wide else [source.columns.get("target")],
+        "frequency": f"{source.frequency.count if source.frequency.unit != 'row' else ''}{source.frequency.unit}",
+        "season": source.season,
+        "clock": asdict(source.clock),
+    }
+    return {"frame": frame, "kinds": source.kinds}
+
+
+def _backend_of(frame: Any) -> Any:
+    return nw.from_native(frame, eager_only=True).implementation

@@ -1,0 +1,148 @@
+"""`Forecaster`: frames in, frames out, with the same names, library, times and zones; and the honest backtest."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import polars.testing
+import pytest
+from sklearn.base import clone
+
+from rondo.errors import DataError, UsageError
+from rondo.tasks.forecast.estimator import Forecaster
+
+SMALL: dict[str, Any] = {"horizon": 4, "context_length": 10, "hidden": 8, "steps": 4, "batch_size": 32}
+LIBRARIES = pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+
+
+def wave(rows: int = 120, seed: int = 0) -> np.ndarray:
+    return 20 + 5 * np.sin(2 * np.pi * np.arange(rows) / 12) + np.random.default_rng(seed).normal(0, 0.3, rows)
+
+
+def wide(library: Any = pl.DataFrame, rows: int = 120) -> Any:
+    hours = [dt.datetime(2024, 1, 1) + dt.timedelta(hours=hour) for hour in range(rows)]
+    return library({"when": hours, "load": wave(rows), "heat": wave(rows, 1)})
+
+
+def long(library: Any = pl.DataFrame) -> Any:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(60)]
+    return library({"shop": ["n"] * 60 + ["s"] * 40, "day": days + days[:40], "sold": np.append(wave(60), wave(40, 1))})
+
+
+LONG: dict[str, Any] = {**SMALL, "series": "shop", "time": "day", "target": ("sold",)}
+
+
+@LIBRARIES
+def test_wide(library: Any) -> None:
+    forecaster = Forecaster(**SMALL, time="when").fit(wide(library))
+    found = forecaster.predict()
+    assert isinstance(found, library)
+    assert list(found.columns) == ["when", "load", "heat"]
+    expected = [dt.datetime(2024, 1, 6) + dt.timedelta(hours=hour) for hour in range(4)]
+    assert [pd.Timestamp(moment) for moment in found["when"].to_list()] == [pd.Timestamp(one) for one in expected]
+    assert np.isfinite(found["heat"].to_numpy()).all()
+    assert len(forecaster.predict(horizon=2)) == 2
+    with pytest.raises(UsageError, match="from 1 to 4 rows, not 5"):
+        forecaster.predict(horizon=5)
+
+
+@LIBRARIES
+def test_long(library: Any) -> None:
+    forecaster = Forecaster(**LONG).fit(long(library))
+    found = forecaster.predict_quantiles([0.1, 0.9])
+    assert list(found.columns) == ["shop", "day", "sold_q0.1", "sold_q0.9"]
+    assert found["shop"].to_list() == ["n"] * 4 + ["s"] * 4
+    days = [pd.Timestamp(day) for day in found["day"].to_list()]
+    assert (days[0], days[4]) == (pd.Timestamp(2024, 3, 1), pd.Timestamp(2024, 2, 10))
+    assert (found["sold_q0.1"].to_numpy() < found["sold_q0.9"].to_numpy()).all()
+    paths = forecaster.sample_paths(3, horizon=2)
+    assert list(paths.columns) == ["shop", "day", "sold_path1", "sold_path2", "sold_path3"]
+    assert not np.allclose(paths["sold_path1"].to_numpy(), paths["sold_path2"].to_numpy())
+
+
+@LIBRARIES
+def test_zones_are_kept(library: Any) -> None:
+    index = pd.date_range("2024-03-29", periods=48, freq="h", tz="Europe/Berlin")
+    frame = library({"ds": index.to_pydatetime().tolist() if library is pl.DataFrame else index, "y": wave(48)})
+    if library is pl.DataFrame:
+        frame = frame.with_columns(pl.col("ds").dt.convert_time_zone("Europe/Berlin"))
+    found = Forecaster(**SMALL).fit(frame).predict()
+    expected = pd.date_range("2024-03-31", periods=4, freq="h", tz="Europe/Berlin")
+    assert [moment.isoformat() for moment in found["ds"].to_list()] == [stamp.isoformat() for stamp in expected]
+    assert "Berlin" in str(found["ds"].dtype)
+
+
+def test_a_frame_of_later_rows() -> None:
+    forecaster = Forecaster(**SMALL, time="when").fit(wide())
+    later = wide(rows=140)
+    found = forecaster.predict(later)
+    assert found["when"][0] == later["when"][-1] + dt.timedelta(hours=1)
+    assert not np.allclose(found["load"], forecaster.predict()["load"])
+    np.testing.assert_allclose(forecaster.predict(wide())["load"], forecaster.predict()["load"])
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    forecaster = Forecaster(**LONG).fit(long())
+    forecaster.save(tmp_path / "model")
+    again = Forecaster.load(tmp_path / "model")
+    pl.testing.assert_frame_equal(again.predict(long()), forecaster.predict())
+    assert again.get_params()["horizon"] == 4
+    with pytest.raises(UsageError, match="give the frame"):
+        again.predict()
+    other = long().rename({"sold": "bought"})
+    with pytest.raises(DataError, match="no column 'sold'"):
+        again.predict(other)
+
+
+def test_covariates_known_in_advance_change_the_forecast() -> None:
+    frame = wide().with_columns(plan=pl.Series(np.random.default_rng(3).normal(size=120)), kind=pl.lit("a"))
+    ahead = pl.DataFrame({"when": [frame["when"][-1] + dt.timedelta(hours=h) for h in range(1, 5)]})
+    options = {**SMALL, "time": "when", "target": ("load",), "future": ("plan", "kind")}
+    forecaster = Forecaster(**options).fit(frame)
+    said = []
+    for value in (0.0, 3.0):
+        whole = pl.concat([frame, ahead.with_columns(plan=pl.lit(value), kind=pl.lit("b"))], how="diagonal")
+        found = forecaster.predict(whole)
+        assert found["when"][0] == ahead["when"][0]
+        said.append(found["load"].to_numpy())
+    assert not np.allclose(*said)
+
+
+def test_same_seed_same_forecast() -> None:
+    first, second, other = (Forecaster(**SMALL, time="when", random_state=seed).fit(wide()) for seed in (1, 1, 2))
+    pl.testing.assert_frame_equal(first.predict(), second.predict())
+    assert not np.allclose(first.predict()["load"], other.predict()["load"])
+    assert clone(first).get_params() == first.get_params()
+
+
+def test_backtest_is_honest() -> None:
+    """A model that learns the wave beats the last value; everything stands on the same windows."""
+    forecaster = Forecaster(**{**SMALL, "steps": 120, "learning_rate": 0.01, "hidden": 16}, time="when")
+    found = forecaster.backtest(wide(rows=240), test_rows=60, stride=3, automatic_seconds=0)
+    said = found.to_json()
+    assert set(said["baselines"]) == {"last value", "seasonal last value", "drift", "mean", "linear"}
+    wanted = {"mae", "rmse", "smape", "mase", "crps", "coverage_80"}
+    assert all(wanted <= set(metrics) for metrics in (said["metrics"], *said["baselines"].values()))
+    assert said["metrics"]["mae"] < 0.5 * said["baselines"]["last value"]["mae"]
+    assert said["skill_interval"][0] <= said["skill"] <= said["skill_interval"][1]
+    assert said["baseline"] == min(said["baselines"], key=lambda name: said["baselines"][name]["mae"])
+    assert (said["windows"], said["folds"], said["alarms"]) == (2 * 19, 1, [])
+    assert not hasattr(forecaster, "model_")
+
+
+def test_backtest_refits_and_names_leaks() -> None:
+    frame = wide().with_columns(leak=pl.col("load").shift(-2))
+    forecaster = Forecaster(**SMALL, time="when", target=("load",), past=("leak",))
+    found = forecaster.backtest(frame, origins=4, refit=2, automatic_seconds=0)
+    assert (found.folds, len(found.scores)) == (2, 4)
+    assert [alarm.kind for alarm in found.alarms] == ["target in a covariate"]
+
+
+def test_unknown_parameter() -> None:
+    with pytest.raises(UsageError, match="did you mean 'horizon'"):
+        Forecaster(horizn=3)
