@@ -140,12 +140,16 @@ def _text_rows(lines: Iterator[str], name: str, options: SignalFormat) -> tuple[
     if options.format == "ts" or (options.format == "auto" and start in ("@", "#")):
         header = read_ts_header(restored, name)
         return header.classes, iter_ts(restored, name, header)
-    columns = {"label_column": options.label_column, "group_column": options.group_column}
     if options.format == "jsonl" or (options.format == "auto" and start in ("{", "[")):
-        return (), iter_json_signals(restored, name, values=options.values, usual=VALUES, **columns)
+        return (), iter_json_signals(
+            restored, name, values=options.values, usual=VALUES, label_column=options.label_column,
+            group_column=options.group_column,
+        )  # fmt: skip
     if options.series_column is not None:
-        more = {"series_column": options.series_column, "time_column": options.time_column}
-        return (), iter_step_table(restored, name, **more, **columns)
+        return (), iter_step_table(
+            restored, name, series_column=options.series_column, time_column=options.time_column,
+            label_column=options.label_column, group_column=options.group_column,
+        )  # fmt: skip
     if options.time_column is not None:
         raise UsageError("--time-column is for tables with a row a step, whose signals --series-column names")
     label = {None: "1", "none": None}.get(options.label_column, options.label_column)

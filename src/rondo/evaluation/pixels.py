@@ -145,6 +145,6 @@ def _regression(strength: float) -> LogisticRegression:
     return LogisticRegression(C=strength, max_iter=ITERATIONS)
 
 
-def _flat(items: Sequence[Any]) -> Pixels:
+def _flat(items: Sequence[Any] | npt.NDArray[Any]) -> Pixels:
     images = np.asarray(items)
     return images.reshape(len(images), -1).astype(np.float32)

@@ -48,7 +48,7 @@ class SignalClassifier(ClassifierEstimator):
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         if fitting:
-            vars(self).pop("n_features_in_", None)  # of an earlier fit, to an array
+            self.__dict__.pop("n_features_in_", None)  # of an earlier fit, to an array
         if not isinstance(X, list | tuple):
             X = self._array(X, fitting)
         data = as_signals(X, y, groups)
