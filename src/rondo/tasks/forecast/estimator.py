@@ -20,6 +20,7 @@ from rondo.models.forecast_heads import LEVELS
 from rondo.tasks.estimator import Estimator, finished
 from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
+from rondo.tasks.forecast.history import joined, recent
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
 from rondo.tasks.forecast.options import ForecastOptions
@@ -89,6 +90,20 @@ class Forecaster(Estimator):
         windows = self._ends(frame)
         drawn = self.model_.sample(windows, paths, seed=random_state)
         return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
+
+    def update(self, frame: Any) -> Self:
+        """Take note of new rows, from which forecasts go on; nothing is learned anew.
+
+        Kept are the last ``context_length`` rows of each series, so that a row costs the same however many came before.
+        The forecast is that of this model given the whole history.
+        """
+        check_is_fitted(self, "model_")
+        new = from_frame(frame, self._reading(), kinds=self._kinds())
+        self._check_alike(new)
+        self._backend = _backend_of(frame)
+        rows = self.model_.encoder.context_length
+        self.series_ = joined(self.series_, new, rows) if hasattr(self, "series_") else recent(new, rows)
+        return self
 
     def backtest(
         self,

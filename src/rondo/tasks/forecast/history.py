@@ -1,0 +1,109 @@
+"""The last rows of series: what a forecast reads, kept with a model and added to as rows come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.series import Columns, SeriesSet
+from rondo.errors import DataError
+
+
+def recent(source: SeriesSet, rows: int) -> SeriesSet:
+    """Only the last ``rows`` rows of each series, in arrays of their own, with what is known of later rows."""
+    begin = np.maximum(source.end - rows, source.begin)
+    skipped = begin - source.begin
+    lengths = source.end - begin
+    first = source.covariate_begin + skipped
+    last = np.maximum(source.covariate_end, first + lengths)
+    series = np.arange(len(source))
+    values = _picked(source.values, begin, source.end)
+    ends, tails = np.cumsum(lengths), np.cumsum(last - first)
+
+    def columns(given: Columns) -> Columns:
+        return replace(given, numbers=_picked(given.numbers, first, last), codes=_picked(given.codes, first, last))
+
+    return replace(
+        source, values=values, begin=ends - lengths, end=ends, start=source.times(series, skipped),
+        past=columns(source.past), future=columns(source.future), covariate_begin=tails - (last - first),
+        covariate_end=tails, row_times=None if source.row_times is None else _picked(source.row_times, first, last),
+        notes=(),
+    )  # fmt: skip
+
+
+def joined(known: SeriesSet, new: SeriesSet, rows: int) -> SeriesSet:
+    """The last ``rows`` rows after new ones came; what new rows cost does not depend on how many came before.
+
+    Each series of ``new`` must go on where it ended. Series that have no new rows stay; others than those known begin.
+    """
+    unknown = [place for place, name in enumerate(new.names) if name not in known.names]
+    parts = []
+    for which, name in enumerate(known.names):
+        own = known.choose([which])
+        if name in new.names:
+            parts.append(_after(own, new.choose([new.names.index(name)])))
+        else:
+            parts.append(recent(own, rows))
+    parts += [new.choose([place]) for place in unknown]
+    return _stacked([recent(part, rows) for part in parts])
+
+
+def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:
+    """One series with its new rows."""
+    expected, begins = int(known.times(0, known.lengths[0])), int(new.start[0])
+    if (new.frequency.unit, new.frequency.count) != (known.frequency.unit, known.frequency.count):
+        raise DataError(f"the new rows are {new.frequency} apart, those before them {known.frequency}.")
+    wrong = begins <= int(known.times(0, known.lengths[0] - 1)) if known.row_times is not None else begins != expected
+    if wrong:
+        raise DataError(
+            f"series '{known.names[0]}': the new rows begin at {new.clock.say(begins)}, after those that are known comes "
+            f"{known.clock.say(expected)}. Give only rows that are new, and all of them."
+        )
+    own, more = recent(known, int(known.lengths[0])), recent(new, int(new.lengths[0]))
+    kept = int(own.lengths[0])  # what was known of later rows, the new ones say again
+
+    def columns(before: Columns, after: Columns) -> Columns:
+        pairs = ((before.numbers, after.numbers), (before.codes, after.codes))
+        numbers, codes = (np.concatenate([one[:kept], other]) for one, other in pairs)
+        return replace(before, numbers=numbers, codes=codes)
+
+    values = np.concatenate([own.values, more.values])
+    end = kept + more.covariate_end
+    times = None
+    if own.row_times is not None and more.row_times is not None:
+        times = np.concatenate([own.row_times[:kept], more.row_times])
+    return replace(
+        own, values=values, end=np.array([len(values)]), past=columns(own.past, more.past),
+        future=columns(own.future, more.future), covariate_end=end, row_times=times,
+    )  # fmt: skip
+
+
+def _stacked(parts: list[SeriesSet]) -> SeriesSet:
+    """Series of one each, as one set."""
+    rows = np.cumsum([0, *(len(part.values) for part in parts)])
+    tails = np.cumsum([0, *(int(part.covariate_end[0]) for part in parts)])
+
+    def columns(role: str) -> Columns:
+        own = [getattr(part, role) for part in parts]
+        both = (np.concatenate([getattr(one, name) for one in own]) for name in ("numbers", "codes"))
+        numbers, codes = both
+        return replace(own[0], numbers=numbers, codes=codes)
+
+    times = [part.row_times for part in parts if part.row_times is not None]
+    return replace(
+        parts[0], names=tuple(part.names[0] for part in parts), ids=tuple(part.ids[0] for part in parts),
+        values=np.concatenate([part.values for part in parts]), begin=rows[:-1], end=rows[1:],
+        start=np.array([int(part.start[0]) for part in parts], np.int64), past=columns("past"),
+        future=columns("future"), static=columns("static"), covariate_begin=tails[:-1], covariate_end=tails[1:],
+        row_times=np.concatenate(times) if times else None,
+    )  # fmt: skip
+
+
+def _picked(array: npt.NDArray[Any], first: Any, last: Any) -> npt.NDArray[Any]:
+    """Stretches of the first axis, one after another."""
+    if not len(first):
+        return array[:0]
+    return np.concatenate([array[begin:end] for begin, end in zip(first, last, strict=True)])

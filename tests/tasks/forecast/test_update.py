@@ -1,0 +1,61 @@
+"""Rows that come one by one: the same forecast as from the whole history, at a cost that does not grow."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.testing
+import pytest
+
+from rondo.errors import DataError
+from rondo.tasks.forecast.estimator import Forecaster
+
+ROWS = 90
+SMALL: dict[str, Any] = {"horizon": 3, "context_length": 9, "hidden": 8, "steps": 3, "series": "who", "time": "day"}
+
+
+def frame(first: int = 0, last: int = ROWS, *, ahead: int = 0) -> pl.DataFrame:
+    """Rows of two series, the second of which began later; ``ahead`` rows more of what is known in advance."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for place, who in enumerate("pq"):
+        y, plan, heat = rng.normal(5, 1, ROWS + 9), rng.normal(size=ROWS + 9), rng.normal(size=ROWS + 9)
+        for day in range(max(first, 20 * place), last + ahead):
+            known = day < last
+            date = dt.date(2024, 1, 1) + dt.timedelta(days=day)
+            rows.append((who, date, y[day] if known else None, plan[day], heat[day] if known else None))
+    return pl.DataFrame(rows, schema=["who", "day", "y", "plan", "heat"], orient="row")
+
+
+@pytest.mark.parametrize("roles", [{}, {"past": ("heat",), "future": ("plan",)}], ids=["values", "covariates"])
+@pytest.mark.parametrize("strategy", ["segments", "recursive"])
+def test_the_same_as_from_the_whole_history(roles: dict[str, Any], strategy: str) -> None:
+    options = {**SMALL, **roles, "target": ("y",), "strategy": strategy, "head": "gaussian"}
+    ahead = 3 if roles else 0
+    forecaster = Forecaster(**options).fit(frame(last=60))
+    for first, last in ((60, 61), (61, 62), (62, 80), (80, ROWS)):
+        forecaster.update(frame(first, last, ahead=ahead))
+        expected = Forecaster(**options)
+        expected._take(forecaster.model_, [])
+        pl.testing.assert_frame_equal(forecaster.predict(), expected.predict(frame(last=last, ahead=ahead)))
+        assert forecaster.series_.lengths.tolist() == [9, 9]
+        assert len(forecaster.series_.values) == 18
+
+
+def test_series_without_new_rows_stay_and_new_series_begin() -> None:
+    forecaster = Forecaster(**SMALL, target=("y",)).fit(frame(last=60))
+    before = forecaster.predict().filter(pl.col("who") == "q")
+    fresh = frame(60, 62).with_columns(who=pl.col("who").replace("q", "r"))
+    after = forecaster.update(fresh).predict()
+    pl.testing.assert_frame_equal(after.filter(pl.col("who") == "q"), before)
+    assert after["who"].unique(maintain_order=True).to_list() == ["p", "q", "r"]
+
+
+@pytest.mark.parametrize("first", [59, 61], ids=["again", "left out"])
+def test_rows_must_follow(first: int) -> None:
+    forecaster = Forecaster(**SMALL, target=("y",)).fit(frame(last=60))
+    with pytest.raises(DataError, match=r"series 'p': the new rows begin at .* comes 2024-03-01"):
+        forecaster.update(frame(first, 63))
