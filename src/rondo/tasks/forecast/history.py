@@ -59,8 +59,8 @@ def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:
     wrong = begins <= int(known.times(0, known.lengths[0] - 1)) if known.row_times is not None else begins != expected
     if wrong:
         raise DataError(
-            f"series '{known.names[0]}': the new rows begin at {new.clock.say(begins)}, after those that are known comes "
-            f"{known.clock.say(expected)}. Give only rows that are new, and all of them."
+            f"series '{known.names[0]}': the new rows begin at {new.clock.say(begins)}, after those that are known "
+            f"comes {known.clock.say(expected)}. Give only rows that are new, and all of them."
         )
     own, more = recent(known, int(known.lengths[0])), recent(new, int(new.lengths[0]))
     kept = int(own.lengths[0])  # what was known of later rows, the new ones say again
