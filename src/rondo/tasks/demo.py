@@ -28,6 +28,8 @@ from rondo.training.protocols import Progress, SilentProgress
 CHARACTERS = 2_000_000
 """About so much of the library is read."""
 MINUTES = 3.75
+DIGIT_CHANGES = {"shift": 0.5, "rotate": 8.0, "zoom": 0.1}
+"""How images are changed in training: 1,400 are few to learn from."""
 ENOUGH = 0.3
 """Passes through the text below which the text model is not worth looking at."""
 LONGER_RUN: Score | None = None
@@ -72,7 +74,7 @@ def run_demo(
     digits = run_digits(
         [],
         out / "digits",
-        from_flat(DigitOptions, {"seed": seed, "device": device}),
+        from_flat(DigitOptions, {"seed": seed, "device": device, **DIGIT_CHANGES}),
         overwrite=overwrite,
         progress=progress,
     )
