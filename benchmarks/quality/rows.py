@@ -7,9 +7,9 @@ from pathlib import Path
 
 from class_rows import CLASS_ROWS
 from row import DATA, Row, no_files
+from tag_rows import TAG_ROWS
 
 from rondo.tasks.demo import DIGIT_CHANGES
-from tag_rows import TAG_ROWS
 
 
 def _shakespeare(folder: Path) -> list[str]:
