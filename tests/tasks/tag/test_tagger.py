@@ -56,6 +56,10 @@ def test_characters_are_tagged_with_pairs_and_without_spellings() -> None:
     assert tagger.model_.network.input.pairs is not None
     assert tagger.model_.config["unit"] == "characters"
     assert tagger.score(*by_characters(HELD_OUT)) > 0.9
+    sentence = by_characters(HELD_OUT)[0][0]
+    (spans,) = tagger.predict_spans([sentence])
+    assert all("".join(sentence)[s["start"] : s["end"]] == s["text"] for s in spans)
+    assert spans
     plain = rondo.Tagger(**QUICK, pairs="no").fit(*by_characters(people(30)))
     assert plain.model_.network.input.pairs is None
 

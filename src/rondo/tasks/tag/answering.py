@@ -43,12 +43,13 @@ def spans_of(model: TaggerModel, sentences: Sequence[Sentence], tags: Sequence[S
     if model.tags.scheme is None:
         return [[] for _ in sentences]
     found = [read_spans(own, scheme=model.tags.scheme) for own in tags]
+    joint = "" if model.config.get("unit") == "characters" else " "
     probable = model.probabilities([sentence.tokens for sentence in sentences], found)
     return [
         [
             {**named, "tokens": [span.start, span.stop], "probability": probability}
             for named, span, probability in zip(
-                spans_with_text(sentence, own, scheme=model.tags.scheme), spans, sure, strict=True
+                spans_with_text(sentence, own, scheme=model.tags.scheme, joint=joint), spans, sure, strict=True
             )
         ]
         for sentence, own, spans, sure in zip(sentences, tags, found, probable, strict=True)

@@ -93,7 +93,7 @@ class Tagger(Estimator):
         return self._fitted().tag([sentence.tokens for sentence in as_sentences(X)])
 
     def predict_spans(self, X: Any) -> list[list[dict[str, Any]]]:
-        """The spans of each sentence: ``label``, ``text``, ``start`` and ``end`` in characters (tokens are joined by
+        """The spans of each sentence: ``label``, ``text``, ``start`` and ``end`` in characters (words are joined by
         a blank), ``tokens`` (the first and the one after the last), and ``probability``."""
         sentences = as_sentences(X)
         return spans_of(self._fitted(), sentences, self.model_.tag([sentence.tokens for sentence in sentences]))
