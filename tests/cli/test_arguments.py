@@ -146,3 +146,16 @@ def test_the_text_of_a_subclass_counts() -> None:
     assert helps["count"] == "How many here."
     assert helps["share"] == "A share."
     assert {option.name: option.default for option in options_of(Special)}["count"] == 5
+
+
+def test_an_option_of_any_number_of_values() -> None:
+    option = Option("levels", tuple[float, ...], "Levels.")
+    groups = [Group("g", "", (option, Option("names", tuple[str, ...], "Names.")))]
+
+    def parsed(*words: str) -> dict[str, Any]:
+        return parse(words, command="rondo x", about="", examples=(), groups=groups)
+
+    assert parsed("--levels", "0.1", "0.9", "--names", "a b") == {"levels": (0.1, 0.9), "names": ("a b",)}
+    assert option.shown_metavar == "NUMBER ..."
+    with pytest.raises(UsageError, match="--levels needs a number, not 'x'"):
+        parsed("--levels", "0.1", "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import json
 import random
@@ -23,7 +24,7 @@ POEMS = [
 
 def write_samples(folder: Path) -> None:
     """Two files of English-like text, two of reviews with their labels, lines of text, word vectors, three of signals,
-    and `poems.jsonl`: eight real poems, 200 of random characters.
+    two of prices and `poems.jsonl`: eight real poems, 200 of random characters.
     """
     (folder / "my_text.txt").write_text(inspect.getsource(textwrap) + inspect.getsource(random), encoding="utf-8")
     (folder / "another_text.txt").write_text(inspect.getsource(json), encoding="utf-8")
@@ -40,6 +41,8 @@ def write_samples(folder: Path) -> None:
     for name, count in (("recordings.csv", 40), ("new_recordings.csv", 10)):
         (folder / name).write_text("".join(_recordings(count)), encoding="utf-8")
     (folder / "steps.csv").write_text("run,person,time,x,y,label\n" + "".join(_steps(40)), encoding="utf-8")
+    for name, days in (("prices.csv", range(200)), ("new_prices.csv", range(200, 203))):
+        (folder / name).write_text("date,close\n" + "".join(_prices(days)), encoding="utf-8")
     with (folder / "poems.jsonl").open("w", encoding="utf-8") as file:
         for title, author, paragraphs in [*POEMS, *_random_poems(200)]:
             poem = {"title": title, "author": author, "paragraphs": paragraphs}
@@ -66,6 +69,15 @@ def _steps(count: int) -> list[str]:
         for run in range(count)
         for step in range(choose.randint(5, 12))
     ]
+
+
+def _prices(days: range) -> list[str]:
+    choose = random.Random(0)
+    price, first, rows = 100.0, datetime.date(2024, 1, 1), []
+    for day in range(days.stop):
+        price += choose.gauss(0, 1)
+        rows.append(f"{first + datetime.timedelta(days=day)},{price:.2f}\n")
+    return rows[days.start :]
 
 
 def _tagged(count: int) -> list[str]:

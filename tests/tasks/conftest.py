@@ -36,5 +36,5 @@ def writer(models: dict[str, Path]) -> TextModel:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings without their page, which takes longer than they do."""
-    for task in ("text", "poetry", "classify", "signals", "tag", "digits"):
+    for task in ("text", "poetry", "classify", "signals", "tag", "digits", "forecast"):
         monkeypatch.setattr(f"rondo.tasks.{task}.task.write_report", lambda *_, **__: None)

@@ -16,7 +16,7 @@ from rondo.tasks.registry import TASKS, get_task
 
 
 def test_the_tasks() -> None:
-    assert set(TASKS) == {"text", "poetry", "classify", "signals", "tag", "digits"}
+    assert set(TASKS) == {"text", "poetry", "classify", "signals", "tag", "digits", "forecast"}
     for task in TASKS.values():
         assert callable(task.train)
         assert task.options()

@@ -65,6 +65,11 @@ class Option:
         return self.kind
 
     @property
+    def any_number(self) -> bool:
+        """Whether it is a tuple of any length."""
+        return get_args(self.plain_kind)[1:] == (...,)
+
+    @property
     def is_flag(self) -> bool:
         return self.plain_kind is bool
 
@@ -75,6 +80,8 @@ class Option:
             return self.metavar
         if get_origin(kind) is Literal:
             return "{" + ",".join(map(str, get_args(kind))) + "}"
+        if self.any_number:
+            return f"{_METAVARS[get_args(kind)[0]]} ..."
         if get_origin(kind) is tuple:
             return " ".join(_METAVARS[part] for part in get_args(kind))
         return _METAVARS[kind]
@@ -161,7 +168,7 @@ def _annotated(option: Option) -> Any:
         return bool | None if option.pair else _WITHOUT_PAIR[bool | None]
     kind = option.plain_kind
     spec = PrimitiveConstructorSpec(
-        nargs="*" if option.many else len(get_args(kind)) if get_origin(kind) is tuple else 1,
+        nargs="*" if option.many or option.any_number else len(get_args(kind)) if get_origin(kind) is tuple else 1,
         metavar=option.shown_metavar,
         instance_from_str=lambda words: _value(option, kind, words),
         is_instance=lambda value: True,
@@ -174,6 +181,8 @@ def _value(option: Option, kind: Any, words: list[str]) -> Any:
     """The value that the words of the command line say."""
     if option.many or not words:
         return list(words) or None
+    if option.any_number:
+        return tuple(_number(option.flag, word, get_args(kind)[0]) for word in words)
     if get_origin(kind) is tuple:
         parts = zip(words, get_args(kind), strict=True)
         return tuple(_number(option.flag, word, part) for word, part in parts)

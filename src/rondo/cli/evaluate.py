@@ -68,6 +68,8 @@ def run(arguments: Sequence[str]) -> int:
     device = usable_device(given.pop("device", DEVICE.default))
     config = read_config(folder)
     task = config.get("task")
+    if task == "forecast":
+        raise UsageError(f"{folder} is a forecaster: rondo backtest {folder} FILE scores it on what came")
     own = options_of(TASKS[task].reading) if task in TASKS and TASKS[task].home_of_reading else ()
     allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), own)
     for name in given if task in TASKS else ():

@@ -40,7 +40,7 @@ def print_help(
 def default_of(option: Option) -> str:
     """The default as the help shows it; empty where the text says what happens."""
     value = option.default
-    if value is None or value is False or value == "":
+    if value is None or value is False or value in ("", ()):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
 

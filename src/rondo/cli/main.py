@@ -41,6 +41,8 @@ VERBS = {
         Verb("train", "TASK FILE ...", "learn from files; what comes out is a folder, the model"),
         Verb("generate", "MODEL", "let a model write"),
         Verb("predict", "MODEL [FILE]", "what a model says about each line of a file"),
+        Verb("backtest", "MODEL FILE", "how good a forecaster would have been, beside baselines"),
+        Verb("update", "MODEL FILE", "give a forecaster the rows that came since"),
         Verb("evaluate", "MODEL [FILE ...]", "score a model beside its baseline"),
         Verb("info", "MODEL", "a model's card: data, figures, how to use it"),
         Verb("explain", "CELL", "a cell: equations, parameters, where its state goes, what runs it"),

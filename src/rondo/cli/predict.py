@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rondo.cli import forecasting
 from rondo.cli.arguments import DEVICE, THREADS, Group, Option, parse
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json
-from rondo.cli.reading import StandardInput, answering_options, reading_group
+from rondo.cli.reading import StandardInput, answering_options, reading_group, task_of
 from rondo.cli.terminal import harmless
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -30,12 +31,15 @@ EXAMPLES = (
     "rondo predict my-classifier texts.txt",
     "rondo predict my-classifier reviews.csv --json > answers.jsonl",
     "rondo predict my-tagger sentences.conll > tagged.conll",
+    "rondo predict my-forecaster --out forecast.csv",
     "tail -f messages.log | rondo predict my-classifier - --at-once 1",
 )
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Answer item by item; a file of any size needs constant memory."""
+    """Answer item by item; a file of any size needs constant memory. A forecaster says what comes next."""
+    if arguments and task_of(arguments[0]) == "forecast":
+        return forecasting.predict(arguments)
     given = parse(
         arguments,
         command="rondo predict",

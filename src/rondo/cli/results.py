@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
+from rondo.cli import forecasting
 from rondo.cli.output import duration, table, wrapped
 from rondo.evaluation.classification import score_title
 from rondo.inspect import Metric, Score, compare
@@ -21,6 +22,8 @@ def trained(result: Mapping[str, Any]) -> str:
         f"{model}: {result['parameters']:,} parameters, trained for {result['steps']:,} steps "
         f"({result['epochs']:.1f} epochs) in {seconds}"
     )
+    if "skill" in result:
+        return "\n".join([forecasting.scored(result), "", head, "", *(f"  {command}" for command in _next(result))])
     lines = [wrapped(verdict(result)), "", head, "", scores(result), ""]
     lines += [f"  {command}" for command in _next(result)]
     return "\n".join(lines)
@@ -123,7 +126,8 @@ def _loss(nats: float) -> list[str]:
 
 def _next(result: Mapping[str, Any]) -> list[str]:
     model = result["model"]
-    writes, answers = result["task"] in ("text", "poetry"), TASKS[result["task"]].home_of_reading
+    writes = result["task"] in ("text", "poetry")
+    answers = TASKS[result["task"]].home_of_reading or result["task"] == "forecast"
     return [
         *([f"rondo generate {model}"] if writes else [f"rondo predict {model}"] if answers else []),
         f"rondo info {model}",

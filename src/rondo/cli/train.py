@@ -29,7 +29,11 @@ FOLDER = (
     ),
 )  # fmt: skip
 
-METAVARS = {"valid": "FILE", "test": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME"}
+METAVARS = {
+    "time": "COLUMN", "series": "COLUMN", "target": "COLUMN ...", "past": "COLUMN ...", "future": "COLUMN ...",
+    "static": "COLUMN ...", "categorical": "COLUMN ...",
+    "valid": "FILE", "test": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME",
+}  # fmt: skip
 
 TRAINING = {
     "budget": ("", ("epochs", "steps", "minutes", "schedule_steps")),
@@ -65,6 +69,7 @@ ORDER = (
     "data",
     "model",
     "pretraining",
+    "scoring",
     "batches",
     *(title for title in TRAINING if title != "budget"),
 )
@@ -93,6 +98,11 @@ EXAMPLES = {
         "rondo train tag sentences.conll --out my-tagger --epochs 20",
         "rondo train tag eng.train --valid eng.testa --test eng.testb --scheme IOB1 --out my-tagger --minutes 30",
         "rondo train tag spans.jsonl --out my-tagger --unit characters",
+    ),
+    "forecast": (
+        "rondo train forecast prices.csv --time date --target close --horizon 5 --out my-forecaster",
+        "rondo train forecast sales.parquet --series shop --target sold --future holiday --horizon 28 --out m",
+        "rondo train forecast ETTh1.csv --horizon 96 --split 8640 2880 2880 --context-length 720 --out my-ett",
     ),
     "digits": (
         "rondo train digits --out my-digits  # those that come with scikit-learn",
@@ -191,6 +201,8 @@ def _about(task: Task) -> str:
 def _files(task: Task) -> str:
     if task.name == "poetry":
         return "Poems: JSON lines with 'paragraphs', or plain text."
+    if task.name == "forecast":
+        return "Series: CSV, Parquet or JSON lines, wide or long."
     if task.name == "digits":
         return "Images (idx or .npz); none: the digits of scikit-learn."
     return "What to learn from; several files are read one after the other."

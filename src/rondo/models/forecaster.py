@@ -53,6 +53,8 @@ class ForecasterOptions(RecurrentOptions):
     """Rows in a segment, for --strategy segments. Left out: half a season, but no longer than the horizon."""
     output_dropout: float = 0.0
     """Probability of dropping values before the recurrence's output becomes a forecast."""
+    ensemble: int = 1
+    """So many networks from different initial weights learn side by side and forecast together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +62,8 @@ class ForecasterOptions(RecurrentOptions):
             raise UsageError(f"there is no strategy '{self.strategy}'{nearest(self.strategy, get_args(Strategy))}")
         if self.segment is not None and (self.segment < 1 or self.strategy != "segments"):
             raise UsageError("--segment is at least 1, and belongs to --strategy segments")
+        if self.ensemble < 1:
+            raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,11 @@ TASKS: dict[str, Task] = {
             "rondo.tasks.digits.estimator:DigitClassifier", needs_files=False,
             home_of_reading="rondo.data.images:ImageFormat",
         ),
+        Task(
+            "forecast", "what comes next in series along time: energy, weather, sales, prices",
+            "rondo.tasks.forecast.options:ForecastOptions", "rondo.tasks.forecast.task:train_forecast",
+            "rondo.tasks.forecast.estimator:Forecaster",
+        ),
     )
 }  # fmt: skip
 

@@ -25,8 +25,9 @@ T = TypeVar("T", bound=TrainingOptions)
 
 
 MAY_CHANGE = {
-    "backend", "baseline_order", "baselines", "chrono", "encoding", "forget_bias", "init", "input_dropout",
-    "layer_dropout", "locked_dropout", "output_dropout", "recurrent_dropout", "test", "valid", "weight_drop", "zoneout",
+    "automatic_seconds", "backend", "baseline_order", "baselines", "chrono", "encoding", "forget_bias", "init",
+    "input_dropout", "layer_dropout", "locked_dropout", "output_dropout", "recurrent_dropout", "test", "valid",
+    "weight_drop", "zoneout",
 }  # fmt: skip
 """Options of data and network with which a training may go on otherwise than it began. Where other files
 make other data, the checkpoint notices."""

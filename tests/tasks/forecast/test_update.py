@@ -45,6 +45,29 @@ def test_the_same_as_from_the_whole_history(roles: dict[str, Any], strategy: str
         assert len(forecaster.series_.values) == 18
 
 
+@pytest.mark.parametrize("method", ["last", "seasonal", "zero"])
+def test_rows_that_begin_with_a_hole_are_filled_from_those_before(method: str) -> None:
+    options = {**SMALL, "target": ("y",), "missing": "impute", "impute": method, "season": 12}
+    whole = frame(last=66).with_columns(
+        y=pl.when(pl.col("day").is_in([dt.date(2024, 3, 1), dt.date(2024, 3, 2), dt.date(2024, 3, 5)])).then(None)
+        .otherwise("y")
+    )  # fmt: skip
+    forecaster = Forecaster(**options).fit(whole.filter(pl.col("day") < dt.date(2024, 3, 1)))
+    forecaster.update(whole.filter(pl.col("day") == dt.date(2024, 3, 1)))
+    forecaster.update(whole.filter(pl.col("day") > dt.date(2024, 3, 1)))
+    expected = Forecaster(**options)
+    expected._take(forecaster.model_, [])
+    pl.testing.assert_frame_equal(forecaster.predict(), expected.predict(whole))
+
+
+def test_rows_that_begin_with_a_hole_are_masked() -> None:
+    forecaster = Forecaster(**SMALL, target=("y",)).fit(frame(last=60))
+    hole = frame(60, 62).with_columns(y=pl.when(pl.col("day") == dt.date(2024, 3, 1)).then(None).otherwise("y"))
+    forecaster.update(hole)
+    assert np.isnan(forecaster.series_.series(0)[-2])
+    assert np.isfinite(forecaster.predict()["y"].to_numpy()).all()
+
+
 def test_series_without_new_rows_stay_and_new_series_begin() -> None:
     forecaster = Forecaster(**SMALL, target=("y",)).fit(frame(last=60))
     before = forecaster.predict().filter(pl.col("who") == "q")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -51,19 +52,44 @@ def read_frame(path: str | Path, *, encoding: str | None = None) -> Any:
         raise DataError(f"{path} cannot be read as {kind}: {reason}") from None
 
 
-def write_frame(frame: Any, path: str | Path) -> None:
-    """A frame of polars in a file, of the kind that its name says."""
+def read_frames(paths: Sequence[str | Path], *, encoding: str | None = None) -> Any:
+    """Files with the same columns as one frame, their rows one after the other."""
+    frames = [read_frame(path, encoding=encoding) for path in paths]
+    for path, frame in zip(paths, frames, strict=True):
+        if set(frame.columns) != set(frames[0].columns):
+            raise DataError(
+                f"{path} has the columns {', '.join(frame.columns)}, not those of {paths[0]}: "
+                f"{', '.join(frames[0].columns)}."
+            )
+    if len(frames) == 1:
+        return frames[0]
+    polars = _polars(paths[0])
+    try:
+        return polars.concat([frame.select(frames[0].columns) for frame in frames], how="vertical_relaxed")
+    except polars.exceptions.PolarsError as error:
+        raise DataError(f"the files do not go together: {str(error).strip().splitlines()[0]}") from None
+
+
+def check_writable(path: str | Path) -> Kind:
+    """The kind of file that a name asks for; `UsageError` if it can be none."""
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(f"{path}: give the file a name that ends in .csv, .parquet or .jsonl.")
-    kind = _SUFFIXES[suffix]
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {Path(path).parent}.")
+    return _SUFFIXES[suffix]
+
+
+def write_frame(frame: Any, path: str | Path) -> None:
+    """A frame of polars in a file, of the kind that its name says."""
+    kind = check_writable(path)
     try:
         if kind == "parquet":
             frame.write_parquet(path)
         elif kind == "jsonl":
             frame.write_ndjson(path)
         else:
-            frame.write_csv(path, separator="\t" if suffix == ".tsv" else ",")
+            frame.write_csv(path, separator="\t" if Path(path).suffix.lower() == ".tsv" else ",")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from None
 

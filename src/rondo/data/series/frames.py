@@ -33,9 +33,16 @@ class Roles:
 
 
 def from_frame(
-    frame: Any, options: FrameFormat | None = None, *, kinds: Mapping[str, tuple[str, ...]] | None = None
+    frame: Any,
+    options: FrameFormat | None = None,
+    *,
+    kinds: Mapping[str, tuple[str, ...]] | None = None,
+    goes_on: bool = False,
 ) -> SeriesSet:
-    """The series of a frame. ``kinds`` are those that categorical covariates had when a model was fitted."""
+    """The series of a frame. ``kinds`` are those that categorical covariates had when a model was fitted.
+
+    With ``goes_on`` rows came before, so that a series may begin with missing values, or have no others.
+    """
     options = options or FrameFormat()
     table = _as_table(frame)
     roles = find_roles(table, options)
@@ -71,7 +78,7 @@ def from_frame(
         clock=grid.clock,
         season=options.season or grid.frequency.season,
     )
-    return _missing_handled(_without_leading_holes(made), options)
+    return _missing_handled(made if goes_on else _without_leading_holes(made), options)
 
 
 def find_roles(table: nw.DataFrame[Any], options: FrameFormat) -> Roles:

@@ -5,7 +5,7 @@ Within a fold everything is fitted on its training part: scales, imputation, cov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -29,6 +29,8 @@ class Fold:
     """What is forecast and scored, over the whole series: a forecast may read all rows before its origin."""
     embargo: int
     """How many rows lie unused between the training part and the first value that is forecast."""
+    validation: Windows | None = None
+    """What choices are made on, where that part is named; otherwise everyone holds out a part of the training."""
 
     @property
     def first_moment(self) -> int:
@@ -87,6 +89,20 @@ def split_rows(source: SeriesSet, horizon: int, first: int, end: int) -> Fold:
         raise DataError(f"rows {first} to {end} have no place for a horizon of {horizon} rows.")
     windows = _windows(source.cut(end), np.arange(first, end - horizon + 1), horizon, "start")
     return Fold(source.cut(first), windows, 0)
+
+
+def named_rows(source: SeriesSet, horizon: int, rows: tuple[int, int, int]) -> Fold:
+    """One fold with so many rows for training, validation and test, from the first on; later rows are not used.
+
+    As benchmarks of long series state their splits: 8640, 2880 and 2880 rows of the hourly ETT.
+    """
+    train, valid, test = rows
+    if min(rows) < 1:
+        raise UsageError(f"training, validation and test need at least a row each, not {rows}.")
+    fold = split_rows(source, horizon, train + valid, train + valid + test)
+    return replace(
+        fold, training=source.cut(train), validation=split_rows(source, horizon, train, train + valid).windows
+    )
 
 
 def _number_of_origins(horizon: int, origins: int | None, test_rows: int | None, stride: int) -> int:

@@ -16,11 +16,11 @@ from rondo.data.series.windows import Windows
 Floats = npt.NDArray[np.float64]
 
 
-def answer_frame(windows: Windows, columns: Mapping[str, Floats], backend: Any = None) -> Any:
+def answer_frame(windows: Windows, columns: Mapping[str, Floats], backend: Any = None, *, written: bool = False) -> Any:
     """A frame of what is said of the rows after each origin.
 
     ``columns`` are (N, horizon) by what is added to the target's name. A long frame has a row for each series and
-    time, a wide one a row for each time.
+    time, a wide one a row for each time. With ``written`` times are text, which says the zone.
     """
     source = windows.source
     horizon = next(iter(columns.values())).shape[1]
@@ -36,12 +36,16 @@ def answer_frame(windows: Windows, columns: Mapping[str, Floats], backend: Any =
         line, place = np.unique(ticks, return_inverse=True)
         place = place.reshape(ticks.shape)
         table = {time: source.clock.to_python(line)}
-        for row, which in enumerate(windows.which):
-            for name, said in columns.items():
+        for name, said in columns.items():
+            for row, which in enumerate(windows.which):
                 column = np.full(len(line), np.nan)
                 column[place[row]] = said[row]
                 table[f"{source.names[which]}{name}"] = column
+    if written:
+        table[time] = [moment if isinstance(moment, int) else str(moment) for moment in table[time]]
     made = nw.from_dict(table, backend=backend or "polars")
+    if written:
+        return made.to_native()
     return _with_zone(made, time, source).to_native()
 
 

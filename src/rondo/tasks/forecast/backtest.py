@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rondo.data.series import SeriesSet
 from rondo.errors import DataError
 from rondo.evaluation.forecasting import automatic
 from rondo.evaluation.forecasting.backtest import Outcome, scales, score_baseline, usual_baselines
@@ -17,6 +16,7 @@ from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal
 from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.leaks import Alarm, examine
 from rondo.evaluation.forecasting.scores import LEVELS, Scorer, WindowScores
+from rondo.tasks.forecast.evidence import Evidence
 from rondo.tasks.forecast.model import ForecastModel
 
 _PIECE = 2048
@@ -39,9 +39,18 @@ class Backtest:
     """Against the strongest; None where there are too few origins to test."""
     alarms: tuple[Alarm, ...]
     """Leaks of the future that were seen in the data."""
-    folds: int
+    folds: tuple[Fold, ...]
+    evidence: Evidence
+    model: ForecastModel
+    """That of the last fold."""
     seconds: float
     """For fitting and forecasting with the model."""
+
+    def overlap(self, step: int) -> int:
+        """How many forecasts of so many steps share values with their neighbours."""
+        moments = np.unique(self.folds[-1].windows.moment)
+        stride = int(np.diff(moments).min()) if len(moments) > 1 else step
+        return max(1, -(-step // max(1, stride)))
 
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it."""
@@ -50,7 +59,7 @@ class Backtest:
             "seconds": self.seconds,
             "horizon": len(self.scores.by_step["mae"]),
             "windows": len(self.scores),
-            "folds": self.folds,
+            "folds": len(self.folds),
             "metrics": self.scores.summary(),
             "baselines": {name: outcome.scores.summary() for name, outcome in self.baselines.items()},
             "automatic": {
@@ -60,24 +69,31 @@ class Backtest:
             "baseline": self.baseline,
             "skill": self.skill.value,
             "skill_interval": [self.skill.low, self.skill.high],
+            "diebold_mariano": None if self.test is None else self.test.p_value,
+            "directional_accuracy": {
+                str(step): self.evidence.direction(step, self.overlap(step)) for step in self.evidence.directions
+            },
             "alarms": [str(alarm) for alarm in self.alarms],
         }
 
 
 def run_backtest(
-    folds: Sequence[Fold], fitted: Callable[[SeriesSet], ForecastModel], *, automatic_seconds: float | None = None
+    folds: Sequence[Fold], fitted: Callable[[Fold], ForecastModel], *, automatic_seconds: float | None = None
 ) -> Backtest:
     """Fit in each fold, score all of its windows; then the baselines on the same."""
+    evidence = Evidence()
     started = time.perf_counter()
-    scorer, models = Scorer(), []
+    scorer = Scorer()
+    model: ForecastModel | None = None
     for fold in folds:
-        model = fitted(fold.training)
-        models.append(model)
-        score_model(model, fold, scorer)
+        model = fitted(fold)
+        score_model(model, fold, scorer, evidence)
+    if model is None:
+        raise DataError("there is no fold to be scored.")
     seconds = time.perf_counter() - started
     scores = scorer.done()
     made = usual_baselines(folds[0].training.season)
-    outcomes = [score_baseline(make, folds) for make in made]
+    outcomes = [score_baseline(make, folds, validation=lambda fold: fold.validation) for make in made]
     baselines = {outcome.name: outcome for outcome in outcomes}
     best = strongest({name: outcome.scores for name, outcome in baselines.items()}, "mae")
     try:
@@ -87,21 +103,24 @@ def run_backtest(
     alarms = {(alarm.kind, alarm.column): alarm for fold in folds for alarm in examine(fold)}
     return Backtest(
         scores, baselines,
-        _automatic(folds[-1], models[-1], seconds if automatic_seconds is None else automatic_seconds),
-        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), len(folds), seconds,
+        _automatic(folds[-1], model, seconds if automatic_seconds is None else automatic_seconds),
+        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), tuple(folds),
+        evidence, model, seconds,
     )  # fmt: skip
 
 
-def score_model(model: ForecastModel, fold: Fold, scorer: Scorer) -> None:
+def score_model(model: ForecastModel, fold: Fold, scorer: Scorer, evidence: Evidence | None = None) -> None:
     """Add all windows of a fold."""
     units = scales(fold.training)
-    levels = LEVELS if model.network.head.draws else ()
+    levels = LEVELS if model.has_quantiles else ()
     for piece in fold.windows.pieces(_PIECE):
         said = model.forecast(piece, levels)
         scorer.add(
             piece.actual(), said.points, which=piece.which, origin=piece.moment, scale=units[piece.which],
             quantiles=said.quantiles,
         )  # fmt: skip
+        if evidence is not None:
+            evidence.add(piece, said, units[piece.which])
 
 
 def _automatic(fold: Fold, model: ForecastModel, seconds: float) -> dict[str, tuple[WindowScores, WindowScores, str]]:

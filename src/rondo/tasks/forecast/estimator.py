@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from rondo.data.series import FrameFormat, SeriesSet, from_frame
 from rondo.data.series.windows import Windows, moments, training_windows
 from rondo.errors import DataError, ModelError, UsageError
-from rondo.evaluation.forecasting.folds import Refit, rolling_origin
+from rondo.evaluation.forecasting.folds import Fold, Refit, named_rows, rolling_origin
 from rondo.models.forecast_heads import LEVELS
 from rondo.tasks.estimator import Estimator, finished
 from rondo.tasks.forecast.answers import answer_frame
@@ -23,10 +23,12 @@ from rondo.tasks.forecast.backtest import Backtest, run_backtest
 from rondo.tasks.forecast.history import joined, recent
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
-from rondo.tasks.forecast.options import ForecastOptions
+from rondo.tasks.forecast.options import ForecastData, ForecastOptions
+from rondo.tasks.options import checked
 from rondo.tasks.parameters import with_parameters
 from rondo.training.protocols import Progress
 
+USUAL_LEVELS = (0.1, 0.9)
 MOST_VALID = 20_000
 """Windows of the validation part that are laid out; training is watched on some of them."""
 
@@ -91,6 +93,34 @@ class Forecaster(Estimator):
         drawn = self.model_.sample(windows, paths, seed=random_state)
         return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
 
+    def forecast_frame(
+        self,
+        frame: Any = None,
+        *,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        paths: int | None = None,
+        seed: int = 0,
+        written: bool = False,
+    ) -> Any:
+        """What `rondo predict` writes: the forecast and its quantiles side by side, or sampled paths.
+
+        Without ``levels``: 0.1 and 0.9, where the model has quantiles. With ``written`` times are text.
+        """
+        windows = self._ends(frame)
+        if paths is not None:
+            if paths < 1:
+                raise UsageError(f"--paths is at least 1, not {paths}")
+            drawn = self.model_.sample(windows, paths, seed=seed)
+            columns = {f"_path{k + 1}": drawn[..., k] for k in range(paths)}
+            return self._framed(windows, columns, horizon, frame, written=written)
+        chosen = tuple((USUAL_LEVELS if self.model_.has_quantiles else ()) if levels is None else levels)
+        said = self.model_.forecast(windows, chosen)
+        columns = {"": said.points}
+        if said.quantiles is not None:
+            columns |= {f"_q{level:g}": said.quantiles[..., k] for k, level in enumerate(chosen)}
+        return self._framed(windows, columns, horizon, frame, written=written)
+
     def update(self, frame: Any) -> Self:
         """Take note of new rows, from which forecasts go on; nothing is learned anew.
 
@@ -98,11 +128,19 @@ class Forecaster(Estimator):
         The forecast is that of this model given the whole history.
         """
         check_is_fitted(self, "model_")
-        new = from_frame(frame, self._reading(), kinds=self._kinds())
-        self._check_alike(new)
+        reading, rows = self._reading(), self.model_.rows_kept
+        if not hasattr(self, "series_"):
+            new = from_frame(frame, reading, kinds=self._kinds())
+            self._check_alike(new)
+            self.series_ = recent(new, rows)
+        else:
+            # What is missing at their beginning is filled from rows that are known, not from their own.
+            filled = reading.missing == "impute"
+            told = replace(reading, missing="mask") if filled else reading
+            new = from_frame(frame, told, kinds=self._kinds(), goes_on=True)
+            self._check_alike(new)
+            self.series_ = joined(self.series_, new, rows, reading.impute if filled else None)
         self._backend = _backend_of(frame)
-        rows = self.model_.encoder.context_length
-        self.series_ = joined(self.series_, new, rows) if hasattr(self, "series_") else recent(new, rows)
         return self
 
     def backtest(
@@ -116,39 +154,62 @@ class Forecaster(Estimator):
         embargo: int = 0,
         align: str = "time",
         automatic_seconds: float | None = None,
+        progress: Progress | None = None,
     ) -> Backtest:
         """Fitted on what was known, scored on what came, beside the baselines; see `rolling_origin` for the folds.
 
+        With the parameter ``split`` there is one fold, that of its rows.
         This estimator's own fit is left as it is. ``automatic_seconds`` is the time for AutoETS and AutoTheta
         together, where statsforecast is installed; left out, as long as the model's own training took.
         """
-        source = from_frame(frame, self._resolved(self._seed()).reading)
-        folds = rolling_origin(
-            source,
-            horizon=self._resolved(self._seed()).data.horizon,
-            origins=origins,
-            test_rows=test_rows,
-            stride=stride,
-            refit=refit,
-            embargo=embargo,
-            align=align,  # type: ignore[arg-type]
-        )
+        options: ForecastOptions = self._resolved(self._seed())
+        source = from_frame(frame, options.reading)
+        folds = folds_of(
+            source, options.data, origins=origins, test_rows=test_rows, stride=stride, refit=refit, embargo=embargo,
+            align=align,
+        )  # fmt: skip
 
-        def fitted(training: SeriesSet) -> ForecastModel:
-            return type(self)(**self.get_params(deep=False))._fit(training, None).model_
+        def fitted(fold: Fold) -> ForecastModel:
+            made = type(self)(**self.get_params(deep=False))
+            return made._fit(fold.training, progress, validation=fold.validation).model_
 
         return run_backtest(folds, fitted, automatic_seconds=automatic_seconds)
 
-    def _fit(self, source: SeriesSet, progress: Progress | None) -> Self:
+    @classmethod
+    def with_options(cls, given: Mapping[str, Any], *, source: str = "") -> Self:
+        """A forecaster with the options of a recipe, named as the flags of the command line are."""
+        values = checked(ForecastOptions, given, source=source)
+        names = cls._get_param_names()
+        state = {"random_state": values["seed"]} if "seed" in values else {}
+        return cls(**{name: value for name, value in values.items() if name in names}, **state)
+
+    def rows_of(self, frame: Any) -> int:
+        """How many rows the series of a frame have, in the middle."""
+        return int(np.median(from_frame(frame, self._resolved(self._seed()).reading).lengths))
+
+    def _fit(self, source: SeriesSet, progress: Progress | None, validation: Windows | None = None) -> Self:
         seed = self._seed()
         with self._training() as folder:
             options: ForecastOptions = self._resolved(seed)
-            training, validation = held_out(source, options.data.horizon, options.data.valid_fraction)
+            training = source
+            if validation is None:
+                training, validation = held_out(source, options.data)
             model, summary = learn_forecast(training, validation, options, folder, progress=progress)
-        model.config |= _about(source)
+        model.config |= about_frame(source)
         self._take(model, finished(summary).history)
         self.series_ = source
         return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder, with the rows from which its forecasts go on."""
+        check_is_fitted(self, "model_")
+        self.model_.history = getattr(self, "series_", None)
+        super().save(folder)
+
+    def _take(self, model: ForecastModel, history: list[dict[str, Any]]) -> None:
+        super()._take(model, history)
+        if model.history is not None:
+            self.series_ = model.history
 
     def _ends(self, frame: Any) -> Windows:
         """One window for each series, at its end."""
@@ -159,17 +220,20 @@ class Forecaster(Estimator):
         elif hasattr(self, "series_"):
             source = self.series_
         else:
-            raise UsageError("a model that was loaded has no series of its own; give the frame whose rows are known.")
+            raise UsageError("this model has no series of its own; give the frame whose rows are known.")
         which = np.arange(len(source))
         origin = source.lengths
         return Windows(source, which, origin, self.model_.encoder.data.horizon, moments(source, which, origin))
 
-    def _framed(self, windows: Windows, columns: dict[str, Any], horizon: int | None, frame: Any) -> Any:
+    def _framed(
+        self, windows: Windows, columns: dict[str, Any], horizon: int | None, frame: Any, *, written: bool = False
+    ) -> Any:
         most = windows.horizon
         if horizon is not None and not 1 <= horizon <= most:
             raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon}; train one with that horizon.")
         backend = _backend_of(frame) if frame is not None else getattr(self, "_backend", None)
-        return answer_frame(windows, {name: said[:, : horizon or most] for name, said in columns.items()}, backend)
+        shown = {name: said[:, : horizon or most] for name, said in columns.items()}
+        return answer_frame(windows, shown, backend, written=written)
 
     def _reading(self) -> FrameFormat:
         """How frames are read: as the one of `fit`."""
@@ -195,16 +259,42 @@ class Forecaster(Estimator):
         return ForecastModel.load(folder, device=device)
 
 
-def held_out(source: SeriesSet, horizon: int, share: float) -> tuple[SeriesSet, Windows]:
+def folds_of(
+    source: SeriesSet,
+    data: ForecastData,
+    *,
+    origins: int | None,
+    test_rows: int | None,
+    stride: int,
+    refit: Refit,
+    embargo: int,
+    align: str,
+) -> list[Fold]:
+    """The folds of a rolling origin, or the one of rows that the options name."""
+    if data.split is not None:
+        if origins is not None or test_rows is not None:
+            raise UsageError("--split names the rows of the test; leave out how many origins or rows there are")
+        return [named_rows(source, data.horizon, data.split)]
+    return rolling_origin(
+        source, horizon=data.horizon, origins=origins, test_rows=test_rows, stride=stride, refit=refit,
+        embargo=embargo, align=align,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def held_out(source: SeriesSet, data: ForecastData) -> tuple[SeriesSet, Windows]:
     """The part to learn from, and windows after it to watch by; short series are learned from whole."""
-    held = np.maximum(np.ceil(source.lengths * share).astype(np.int64), horizon)
+    horizon = data.horizon
+    if data.split is not None:
+        fold = named_rows(source, horizon, data.split)
+        return fold.training, fold.windows.choose(slice(0)) if fold.validation is None else fold.validation
+    held = np.maximum(np.ceil(source.lengths * data.valid_fraction).astype(np.int64), horizon)
     held = np.where(source.lengths - held > 2 * horizon, held, 0)
     training = source.cut(source.lengths - held)
     windows = training_windows(source, horizon, at_most=MOST_VALID)
     return training, windows.choose((windows.origin >= training.lengths[windows.which]) & (held[windows.which] > 0))
 
 
-def _about(source: SeriesSet) -> dict[str, Any]:
+def about_frame(source: SeriesSet) -> dict[str, Any]:
     """What of a frame stands in the model's configuration."""
     wide = source.layout == "wide"
     frame = {

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rondo.data.series import Columns, SeriesSet
+from rondo.data.series import Columns, SeriesSet, impute
+from rondo.data.series.options import Impute
 from rondo.errors import DataError
 
 
@@ -34,20 +35,21 @@ def recent(source: SeriesSet, rows: int) -> SeriesSet:
     )  # fmt: skip
 
 
-def joined(known: SeriesSet, new: SeriesSet, rows: int) -> SeriesSet:
+def joined(known: SeriesSet, new: SeriesSet, rows: int, method: Impute | None = None) -> SeriesSet:
     """The last ``rows`` rows after new ones came; what new rows cost does not depend on how many came before.
 
-    Each series of ``new`` must go on where it ended. Series that have no new rows stay; others than those known begin.
+    With a ``method`` what is missing in the new rows is filled from those before. Each series of ``new`` must go on
+    where it ended. Series that have no new rows stay; others than those known begin.
     """
     unknown = [place for place, name in enumerate(new.names) if name not in known.names]
     parts = []
     for which, name in enumerate(known.names):
         own = known.choose([which])
         if name in new.names:
-            parts.append(_after(own, new.choose([new.names.index(name)])))
+            parts.append(_filled(_after(own, new.choose([new.names.index(name)])), method))
         else:
             parts.append(recent(own, rows))
-    parts += [new.choose([place]) for place in unknown]
+    parts += [_filled(recent(begun, int(begun.lengths[0])), method) for begun in map(_begun, _each(new, unknown))]
     return _stacked([recent(part, rows) for part in parts])
 
 
@@ -79,6 +81,36 @@ def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:
         own, values=values, end=np.array([len(values)]), past=columns(own.past, more.past),
         future=columns(own.future, more.future), covariate_end=end, row_times=times,
     )  # fmt: skip
+
+
+def _filled(one: SeriesSet, method: Impute | None) -> SeriesSet:
+    """One series with arrays of its own, what is missing filled from the past."""
+    if method is None:
+        return one
+
+    def columns(given: Columns) -> Columns:
+        if not given.number_names:
+            return given
+        return replace(given, numbers=np.stack([impute(column, method) for column in given.numbers.T], axis=1))
+
+    return replace(
+        one, values=impute(one.values, method, one.season), past=columns(one.past), future=columns(one.future)
+    )
+
+
+def _each(source: SeriesSet, places: list[int]) -> list[SeriesSet]:
+    return [source.choose([place]) for place in places]
+
+
+def _begun(one: SeriesSet) -> SeriesSet:
+    """One series from its first value on."""
+    known = ~np.isnan(one.series(0))
+    if not known.any():
+        raise DataError(f"series '{one.names[0]}' has no values, and none came before.")
+    skipped = int(np.argmax(known))
+    return replace(
+        one, begin=one.begin + skipped, start=one.times([0], [skipped]), covariate_begin=one.covariate_begin + skipped
+    )
 
 
 def _stacked(parts: list[SeriesSet]) -> SeriesSet:

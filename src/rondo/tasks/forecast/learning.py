@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
 from rondo.errors import DataError
 from rondo.models.forecaster import Forecaster, ForecastInputs
+from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster
 from rondo.tasks.forecast.encoder import ForecastEncoder
 from rondo.tasks.forecast.model import ForecastModel
 from rondo.tasks.forecast.options import ForecastOptions
 from rondo.tasks.options import to_sections
+from rondo.tasks.steps import with_budget
 from rondo.training.loop import train
 from rondo.training.protocols import Evaluator, Progress, Result, TrainingSummary
 
@@ -102,7 +104,12 @@ def loss_of(model: Any, batch: ForecastBatch) -> tuple[Tensor, int]:
     """The sum of the losses, and how many there are."""
     known = ~torch.isnan(batch.target)
     target = torch.where(known, batch.target, 0.0)
-    losses = model.head.loss(model(batch, batch.target), target, batch.unit[:, None])
+    said = model(batch, batch.target)
+    if said.dim() == 4:  # an ensemble: each member learns from its own errors
+        wide = said.shape[:3]
+        losses = model.head.loss(said, target.expand(wide), batch.unit[:, None].expand(wide)).mean(0)
+    else:
+        losses = model.head.loss(said, target, batch.unit[:, None])
     return torch.where(known, losses, 0.0).sum(), int(known.sum())
 
 
@@ -122,6 +129,13 @@ def watcher(windows: Windows, encoder: ForecastEncoder) -> Evaluator:
     return evaluate
 
 
+def prepare(training: SeriesSet, options: ForecastOptions) -> tuple[ForecastEncoder, Forecaster | ForecasterEnsemble]:
+    """Scales of the training part, and a network that has learned nothing."""
+    encoder = ForecastEncoder.fit(training, options.data)
+    torch.manual_seed(options.training.seed)
+    return encoder, make_forecaster(options.data.horizon, encoder.features, options.model, season=training.season)
+
+
 def learn_forecast(
     training: SeriesSet,
     validation: Windows,
@@ -132,14 +146,27 @@ def learn_forecast(
     progress: Progress | None = None,
 ) -> tuple[ForecastModel, TrainingSummary]:
     """Fit scales and network on ``training``, watched on the windows of ``validation``."""
-    budget = options.training
-    if budget.epochs is None and budget.steps is None and budget.minutes is None:
-        budget = replace(budget, epochs=EPOCHS)
-    encoder = ForecastEncoder.fit(training, options.data)
-    torch.manual_seed(budget.seed)
-    network = Forecaster(options.data.horizon, encoder.features, options.model, season=training.season)
+    budget = with_budget(options.training, epochs=EPOCHS)
+    encoder, network = prepare(training, options)
     source = WindowBatches(training, encoder, batch_size=options.training.batch_size, seed=budget.seed)
-    evaluator = watcher(validation, encoder) if len(validation) else None
+    watched, apart = validation, validation
+    if options.data.conformal:
+        watched, apart = _halves(validation)
+    evaluator = watcher(watched, encoder) if len(watched) else None
     summary = train(network, source, ForecastLoss(), evaluator, budget, folder, resume=resume, progress=progress)
     config = {"task": "forecast", "season": training.season, "options": to_sections(options)}
-    return ForecastModel(network, encoder, config, options.model), summary
+    model = ForecastModel(network, encoder, config, options.model)
+    if options.data.conformal and summary.is_main_process:
+        model.calibrate(apart)
+    return model, summary
+
+
+def _halves(validation: Windows) -> tuple[Windows, Windows]:
+    """The earlier windows and the later ones; where all are of one moment, the same for both."""
+    if not len(validation):
+        raise DataError("there is no validation part to calibrate intervals on: the series are too short.")
+    middle = float(np.median(validation.moment))
+    first, second = validation.moment < middle, validation.moment >= middle
+    if not first.any():
+        return validation, validation
+    return validation.choose(first), validation.choose(second)

@@ -13,12 +13,17 @@ import numpy.typing as npt
 import torch
 
 from rondo.cells import Cell
+from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
 from rondo.errors import ModelError, RondoError, UsageError
-from rondo.models.folder import read_model, save_model
+from rondo.models.folder import check_parts, read_model, save_model
 from rondo.models.forecaster import Forecaster, ForecasterOptions, ForecastInputs
+from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster
 from rondo.models.weights import load_network
-from rondo.tasks.forecast.encoder import ForecastEncoder
+from rondo.tasks.forecast.conformal import GRID, Conformal
+from rondo.tasks.forecast.encoder import ForecastEncoder, Units
+from rondo.tasks.forecast.history import recent
+from rondo.tasks.forecast.stored import FILE, read_stored, stored
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,13 +45,40 @@ class Forecast:
 class ForecastModel:
     """A trained forecaster of one horizon."""
 
+    task = "forecast"
+
     def __init__(
-        self, network: Forecaster, encoder: ForecastEncoder, config: Mapping[str, Any], options: ForecasterOptions
+        self,
+        network: Forecaster | ForecasterEnsemble,
+        encoder: ForecastEncoder,
+        config: Mapping[str, Any],
+        options: ForecasterOptions,
+        history: SeriesSet | None = None,
     ) -> None:
         self.network = network.eval()
         self.encoder = encoder
         self.config = dict(config)
         self.options = options
+        self.history = history
+        """The rows that forecasts go on from; as many as are read of each series are saved."""
+        self.conformal: Conformal | None = None
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def rows_kept(self) -> int:
+        """How many rows of each series are kept: what a forecast reads, and a season where holes are filled by it."""
+        reading = self.config.get("options", {}).get("reading", {})
+        seasonal = reading.get("missing") == "impute" and reading.get("impute") == "seasonal"
+        return max(self.encoder.context_length, int(self.config["frame"]["season"]) if seasonal else 1)
+
+    @property
+    def has_quantiles(self) -> bool:
+        """Whether it says intervals: by its head, or because it was calibrated."""
+        return self.network.head.draws or self.conformal is not None
 
     @property
     def by_samples(self) -> bool:
@@ -59,8 +91,28 @@ class ForecastModel:
         self, windows: Windows, levels: Sequence[float] = (), *, paths: int = PATHS, seed: int = 0
     ) -> Forecast:
         """Points, and quantiles at ``levels`` if there are any; of `recursive`, those of ``paths`` sampled futures."""
-        if levels and not self.network.head.draws:
+        if levels and not self.has_quantiles:
             raise UsageError("this model says points; for quantiles train it with a head that has them.")
+        said = self._uncalibrated(windows, levels, paths, seed)
+        if said.quantiles is None or self.conformal is None:
+            return said
+        units = self.encoder.units(windows, windows.context(self.encoder.context_length))
+        return Forecast(said.points, self.conformal.apply(said.quantiles, levels, units))
+
+    def calibrate(self, windows: Windows) -> None:
+        """Move quantiles by how far they are off on these windows, which nothing was learned from."""
+        self.conformal = None
+
+        def said(part: Windows) -> tuple[Floats, Units]:
+            found = self._uncalibrated(part, GRID, PATHS, 0).quantiles
+            if found is None:
+                raise UsageError("there are no quantiles to be calibrated.")
+            return found, self.encoder.units(part, part.context(self.encoder.context_length))
+
+        self.conformal = Conformal.fit(windows, said)
+
+    @torch.inference_mode()
+    def _uncalibrated(self, windows: Windows, levels: Sequence[float], paths: int, seed: int) -> Forecast:
         points, found = [], []
         if self.by_samples:
             for drawn in self._drawn(windows, paths, seed):
@@ -73,12 +125,18 @@ class ForecastModel:
             for piece in windows.pieces(_PIECE):
                 inputs, units = self.encoder.encode(piece)
                 inputs = self._moved(inputs)
-                parameters, unit = self.network(inputs), inputs.unit[:, None]
-                points.append(units.invert(_array(self.network.head.point(parameters, unit))))
-                if levels:
-                    wide = unit.expand(parameters.shape[:2])
-                    found.append(units.invert(_array(self.network.head.quantiles(parameters, levels, wide))))
-        return Forecast(np.concatenate(points), np.concatenate(found) if levels else None)
+                head, unit = self.network.head, inputs.unit[:, None]
+                parameters = self.network(inputs)
+                members = parameters if parameters.dim() == 4 else parameters[None]
+                points.append(units.invert(_array(torch.stack([head.point(said, unit) for said in members]).mean(0))))
+                if levels and head.draws:
+                    wide = unit.expand(members.shape[1:3])
+                    each = torch.stack([head.quantiles(said, levels, wide) for said in members])
+                    found.append(units.invert(_array(each.mean(0))))
+        whole = np.concatenate(points)
+        if levels and not self.network.head.draws:
+            return Forecast(whole, np.repeat(whole[..., None], len(levels), axis=-1))
+        return Forecast(whole, np.concatenate(found) if levels else None)
 
     def sample(self, windows: Windows, paths: int = PATHS, *, seed: int = 0) -> Floats:
         """Sampled futures (N, horizon, paths)."""
@@ -87,10 +145,16 @@ class ForecastModel:
         return np.concatenate(list(self._drawn(windows, paths, seed)))
 
     def save(self, folder: str | Path) -> None:
-        """Write weights and configuration."""
+        """Write weights, configuration and the last rows of each series."""
         network = {"options": _named(self.options), "cell": self.network.recurrent.cell.to_json()}
+        self.config["conformal"] = None if self.conformal is None else self.conformal.to_json()
         self.config |= {"network": network, "encoder": self.encoder.to_json()}
-        save_model(folder, self.config, self.network.state_dict())
+        parts = {}
+        if self.history is not None:
+            parts[Path(folder) / FILE] = stored(recent(self.history, self.rows_kept))
+        save_model(folder, self.config, self.network.state_dict(), parts)
+        if self.history is None:
+            (Path(folder) / FILE).unlink(missing_ok=True)  # of an earlier model
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
@@ -106,12 +170,18 @@ class ForecastModel:
         except (KeyError, TypeError, ValueError, AttributeError, RondoError) as error:
             raise ModelError(f"config.json does not describe a forecaster: {error}") from None
 
-        def rebuild(at_most: int | None) -> Forecaster:
+        def rebuild(at_most: int | None) -> Forecaster | ForecasterEnsemble:
             kept = ForecasterOptions.saved(saved, at_most)
-            return Forecaster(encoder.data.horizon, encoder.features, kept, season=season, cell=cell)
+            return make_forecaster(encoder.data.horizon, encoder.features, kept, season=season, cell=cell)
 
         network = load_network(rebuild, tensors, Path(folder))
-        return cls(network.to(device), encoder, config, options)
+        check_parts(folder, config)
+        path = Path(folder) / FILE
+        history = read_stored(path) if path.exists() else None
+        made = cls(network.to(device), encoder, config, options, history)
+        if (saved := config.get("conformal")) is not None:
+            made.conformal = Conformal.from_json(saved, encoder.data.horizon)
+        return made
 
     @torch.inference_mode()
     def _drawn(self, windows: Windows, paths: int, seed: int) -> Any:

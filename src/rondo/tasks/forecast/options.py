@@ -31,6 +31,13 @@ class ForecastData:
     """A learned vector for each series, which then must be one of those that were learned from."""
     valid_fraction: float = 0.1
     """Share of the rows, at the end of each series, that training is watched on."""
+    split: tuple[int, int, int] | None = None
+    """Rows of each series for training, validation and test, counted from its first; later ones are not used. The
+    standard split of hourly ETT is 8640 2880 2880."""
+
+    conformal: bool = False
+    """Calibrate intervals on the later half of the validation part, which training is then not watched on; points get
+    intervals, too."""
 
     def __post_init__(self) -> None:
         for name in ("horizon", "context_length"):
@@ -43,6 +50,10 @@ class ForecastData:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be '{getattr(self, name)}'{close}")
         if not 0 < self.valid_fraction < 1:
             raise UsageError(f"--valid-fraction is between 0 and 1, not {self.valid_fraction}")
+        if self.split is not None:
+            object.__setattr__(self, "split", tuple(self.split))
+            if min(self.split) < 1:
+                raise UsageError(f"--split needs at least a row in each part, not {self.split}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,28 @@ class ForecastTraining(TrainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForecastScoring:
+    """What the model is scored on, beside the baselines."""
+
+    test_rows: int | None = None
+    """Rows at the end that are held out and scored. Left out: a tenth of a series, at least the horizon."""
+    stride: int = 1
+    """Rows between the origins of the forecasts that are scored; 1 scores every window."""
+    align: Literal["time", "end"] = "time"
+    """Where the held-out rows begin: at one moment for all series (time), or so many rows before the end of each (end),
+    for series whose times have nothing to do with each other."""
+    automatic_seconds: float | None = None
+    """Seconds for AutoETS and AutoTheta together, where statsforecast is installed. Left out: as long as the model's
+    training took; 0: none."""
+
+    def __post_init__(self) -> None:
+        for name in ("test_rows", "stride"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ForecastOptions:
     """Options of forecasting."""
 
@@ -63,6 +96,7 @@ class ForecastOptions:
     data: ForecastData = field(default_factory=ForecastData)
     model: ForecasterOptions = field(default_factory=ForecasterOptions)
     training: ForecastTraining = field(default_factory=ForecastTraining)
+    scoring: ForecastScoring = field(default_factory=ForecastScoring)
 
     def __post_init__(self) -> None:
         counts = self.model.head == "negative_binomial"

@@ -1,0 +1,96 @@
+"""Conformal calibration: quantiles moved by how far they were off on a part that was held out.
+
+For each level, the errors of the quantile on the held-out windows are put in order, and the quantile is moved by the
+error at that level, a little outwards for the windows being few (Romano et al. 2019, "Conformalized Quantile
+Regression", with each end of an interval by itself). Errors are in units of the window's scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rondo.data.series.windows import Windows
+from rondo.errors import ModelError
+from rondo.tasks.forecast.encoder import Units
+
+Floats = npt.NDArray[np.float64]
+
+GRID = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+"""Levels whose errors are kept; those between lie on straight lines."""
+ENOUGH = 50
+"""With fewer windows, the steps of the horizon share their errors."""
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """How far quantiles are moved."""
+
+    shifts: Floats
+    """(horizon, levels of the grid) In units of the window's scale."""
+    windows: int
+    """How many they are from."""
+
+    @classmethod
+    def fit(cls, windows: Windows, said: Callable[[Windows], tuple[Floats, Units]], piece: int = 512) -> Self:
+        """``said`` gives the quantiles (N, horizon, levels of the grid) of windows, and their scales."""
+        errors = []
+        for part in windows.pieces(piece):
+            quantiles, units = said(part)
+            actual = _scaled(part.actual(), units)
+            errors.append(actual[..., None] - _scaled(quantiles, units))
+        off = np.concatenate(errors)
+        if len(off) < ENOUGH:
+            off = np.broadcast_to(off.reshape(-1, 1, len(GRID)), (off.shape[0] * off.shape[1], off.shape[1], len(GRID)))
+        shifts = np.empty(off.shape[1:])
+        for step in range(off.shape[1]):
+            for place, level in enumerate(GRID):
+                known = np.sort(off[:, step, place][~np.isnan(off[:, step, place])])
+                shifts[step, place] = _at(known, level) if len(known) else 0.0
+        return cls(shifts, len(windows))
+
+    def apply(self, quantiles: Floats, levels: Sequence[float], units: Units) -> Floats:
+        """Quantiles (N, horizon, levels) in the data's unit, moved, and in order again."""
+        moved = np.stack([np.interp(levels, GRID, row) for row in self.shifts])
+        scaled = _scaled(quantiles, units) + moved
+        order = np.argsort(np.argsort(levels, kind="stable"), kind="stable")
+        return _unscaled(np.sort(scaled, axis=-1)[..., order], units)
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in a model's configuration."""
+        return {"shifts": self.shifts.tolist(), "windows": self.windows}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any], horizon: int) -> Self:
+        """What `to_json` gave."""
+        try:
+            shifts = np.asarray(saved["shifts"], np.float64)
+            if shifts.shape != (horizon, len(GRID)) or not np.isfinite(shifts).all():
+                raise ValueError(f"{shifts.shape} numbers")
+            return cls(shifts, int(saved["windows"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"config.json does not say how intervals are calibrated: {error}") from None
+
+
+def _scaled(values: Floats, units: Units) -> Floats:
+    scaled = units.scaler.apply(values, np.arange(len(values)))
+    return scaled / _along(units.window.width, scaled)
+
+
+def _unscaled(scaled: Floats, units: Units) -> Floats:
+    return units.scaler.invert(scaled * _along(units.window.width, scaled), np.arange(len(scaled)))
+
+
+def _along(width: Floats, values: Floats) -> Floats:
+    return width.reshape(width.shape + (1,) * (values.ndim - 1))
+
+
+def _at(ordered: Floats, level: float) -> float:
+    """The error at a level, of n one further out than the level alone would say."""
+    number = len(ordered)
+    place = np.ceil((number + 1) * level) - 1 if level > 0.5 else np.floor((number + 1) * level) - 1
+    return float(np.median(ordered)) if level == 0.5 else float(ordered[int(np.clip(place, 0, number - 1))])

@@ -1,0 +1,85 @@
+"""The last rows of series as a file beside a model: numbers as tensors, what they are as JSON in the file's head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rondo.data.series import Clock, Columns, Frequency, SeriesSet
+from rondo.errors import ModelError
+from rondo.storage import parse_tensors, read_bytes, read_metadata, tensor_bytes
+
+FILE = "history.safetensors"
+_ARRAYS = ("values", "begin", "end", "start", "covariate_begin", "covariate_end")
+_ROLES = ("past", "future", "static")
+
+
+def stored(series: SeriesSet) -> bytes:
+    """The file's bytes."""
+    arrays = {name: getattr(series, name) for name in _ARRAYS}
+    if series.row_times is not None:
+        arrays["row_times"] = series.row_times
+    for role in _ROLES:
+        columns: Columns = getattr(series, role)
+        arrays |= {f"{role}.numbers": columns.numbers, f"{role}.codes": columns.codes}
+    about = {
+        "names": series.names,
+        "ids": [one if isinstance(one, int | str) else str(one) for one in series.ids],
+        "frequency": asdict(series.frequency),
+        "clock": asdict(series.clock),
+        "season": series.season,
+        "kinds": series.kinds,
+        "layout": series.layout,
+        "columns": series.columns,
+        "covariates": {role: [getattr(series, role).number_names, getattr(series, role).code_names] for role in _ROLES},
+    }
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return tensor_bytes(tensors, {"series": json.dumps(about, ensure_ascii=False)})
+
+
+def read_stored(path: Path) -> SeriesSet:
+    """The series in a file; `ModelError` for what cannot be."""
+    arrays = {name: tensor.numpy() for name, tensor in parse_tensors(path, read_bytes(path)).items()}
+    try:
+        made = _series(arrays, json.loads(read_metadata(path)["series"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is damaged: it does not hold series ({error})") from None
+    if not _sound(made):
+        raise ModelError(f"{path} is damaged: the rows of its series lie outside the file")
+    return made
+
+
+def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> SeriesSet:
+    def columns(role: str) -> Columns:
+        numbers, codes = about["covariates"][role]
+        found = Columns(arrays[f"{role}.numbers"], arrays[f"{role}.codes"], tuple(numbers), tuple(codes))
+        if found.numbers.shape[1:] != (len(numbers),) or found.codes.shape[1:] != (len(codes),):
+            raise ValueError(f"{role} covariates do not have their names")
+        return found
+
+    past, future, static = map(columns, _ROLES)
+    return SeriesSet(
+        names=tuple(about["names"]), ids=tuple(about["ids"]), **{name: arrays[name] for name in _ARRAYS},
+        frequency=Frequency(**about["frequency"]), clock=Clock(**about["clock"]), season=int(about["season"]),
+        past=past, future=future, static=static,
+        kinds={name: tuple(kinds) for name, kinds in about["kinds"].items()},
+        row_times=arrays.get("row_times"), layout=str(about["layout"]), columns=dict(about["columns"]),
+    )  # fmt: skip
+
+
+def _sound(made: SeriesSet) -> bool:
+    number = len(made.names)
+    if any(len(getattr(made, name)) != number for name in ("ids", *_ARRAYS[1:])) or len(made.static.numbers) != number:
+        return False
+    rows = min(len(made.past.numbers), len(made.future.numbers))
+    rows = rows if made.row_times is None else min(rows, len(made.row_times))
+    ends = [(made.begin, made.end, len(made.values)), (made.covariate_begin, made.covariate_end, rows)]
+    return all(
+        bool((first >= 0).all() and (first <= last).all() and (last <= most).all()) for first, last, most in ends
+    )

@@ -1,0 +1,23 @@
+"""What a backtest says in words: the first sentence of a page and of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rondo.inspect.scores import Tone
+
+
+def sentence(result: Mapping[str, Any]) -> tuple[str, Tone]:
+    """Whether the model is better than the strongest baseline, and that it is not where it is not."""
+    name, gain = result["baseline"], result["skill"]
+    low, high = result["skill_interval"]
+    ours, theirs = result["metrics"]["mae"], result["baselines"][name]["mae"]
+    figures = f"mean absolute error {ours:.4g}, {name} {theirs:.4g}"
+    skill = f"skill {gain:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}".replace("-", "−")
+    if low > 0:
+        return f"The model is better than the strongest baseline, {name}: {figures} ({skill}).", "good"
+    if high < 0:
+        return f"The model has no skill: {name} is better ({figures}; {skill}).", "bad"
+    return f"No skill is shown: the model cannot be told from {name} ({figures}; {skill}).", "even"

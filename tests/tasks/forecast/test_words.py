@@ -1,0 +1,25 @@
+"""The first sentence says where there is no skill."""
+
+from __future__ import annotations
+
+import pytest
+
+from rondo.tasks.forecast.words import sentence
+
+
+@pytest.mark.parametrize(
+    ("interval", "words", "tone"),
+    [
+        ([0.01, 0.2], "better than the strongest baseline, drift", "good"),
+        ([-0.05, 0.2], "No skill is shown: the model cannot be told from drift", "even"),
+        ([-0.2, -0.01], "The model has no skill: drift is better", "bad"),
+    ],
+)
+def test_the_interval_decides(interval: list[float], words: str, tone: str) -> None:
+    result = {"baseline": "drift", "skill": 0.05, "skill_interval": interval, "metrics": {"mae": 1.25},
+              "baselines": {"drift": {"mae": 1.5}, "mean": {"mae": 9.0}}}  # fmt: skip
+    said, found = sentence(result)
+    assert words in said
+    assert "1.25" in said
+    assert "1.5" in said
+    assert found == tone
