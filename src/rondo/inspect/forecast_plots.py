@@ -71,7 +71,8 @@ def by_step(series: Mapping[str, Floats], *, title: str) -> go.Figure:
                 "dash": "solid" if ours else DASHES[(number - 1) % len(DASHES)],
             },
         )  # fmt: skip
-    drawn.update_xaxes(title_text="step of the horizon")
+    longest = max(map(len, series.values()), default=1)
+    drawn.update_xaxes(title_text="step of the horizon", dtick=1 if longest <= 12 else None)
     drawn.update_yaxes(title_text=plain(title), rangemode="tozero")
     return drawn
 
@@ -135,7 +136,7 @@ def autocorrelation(values: Floats, bound: float) -> go.Figure:
 def histogram(values: Floats, *, title: str) -> go.Figure:
     """How errors are spread; the outermost hundredths are at the edges."""
     low, high = np.quantile(values, [0.005, 0.995])
-    counts, edges = np.histogram(np.clip(values, low, high), bins=41)
+    counts, edges = np.histogram(np.clip(values, low, high), bins=min(41, max(9, round(2 * len(values) ** 0.5))))
     drawn = figure(height=280)
     drawn.add_bar(x=(edges[1:] + edges[:-1]) / 2, y=counts, marker={"color": BLUE}, width=np.diff(edges))
     drawn.add_vline(x=0, line={"width": 1.4, "dash": DASHES[0], "color": MUTED})

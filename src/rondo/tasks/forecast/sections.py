@@ -63,8 +63,8 @@ def add_last_value(report: Report, backtest: Backtest, result: dict[str, Any]) -
         found = backtest.evidence.direction(step, backtest.overlap(step))
         if found is not None:
             lines.append(
-                f"- Direction after {step} row{'s' * (step > 1)}: right in {found['accuracy']:.1%} of "
-                f"{found['moves']:,.0f} moves, 95 % interval {found['low']:.1%} to {found['high']:.1%}"
+                f"- Direction after {step} row{'s' * (step > 1)}: right in {100 * found['accuracy']:.1f} % of "
+                f"{found['moves']:,.0f} moves, 95 % interval {100 * found['low']:.1f} to {100 * found['high']:.1f} %"
                 + (" (50 % is a coin)." if found["low"] <= 0.5 <= found["high"] else ".")
             )
     naive = next((name for name in backtest.baselines if name == "last value"), None)
