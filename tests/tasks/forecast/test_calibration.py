@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,13 @@ def test_a_split_changes_what_is_learned_from() -> None:
     assert len(found.scores) == 9
     with pytest.raises(UsageError, match="names the rows"):
         forecaster.backtest(frame(60), origins=3)
+
+
+def test_a_constant_series_has_figures_that_json_knows() -> None:
+    flat = pl.DataFrame({"ds": np.arange(40), "y": np.full(40, 3.0)})
+    found = Forecaster(**SMALL).backtest(flat, origins=3, automatic_seconds=0).to_json()
+    assert json.loads(json.dumps(found, allow_nan=False))["metrics"]["mase"] is None
+    assert found["baselines"]["last value"]["mae"] == 0
 
 
 def test_rows_beside_a_model(tmp_path: Path) -> None:

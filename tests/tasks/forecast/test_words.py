@@ -23,3 +23,9 @@ def test_the_interval_decides(interval: list[float], words: str, tone: str) -> N
     assert "1.25" in said
     assert "1.5" in said
     assert found == tone
+
+
+def test_without_figures_there_is_no_claim() -> None:
+    result = {"baseline": "mean", "skill": None, "skill_interval": [None, None], "metrics": {"mae": 0.5},
+              "baselines": {"mean": {"mae": 0.0}}}  # fmt: skip
+    assert sentence(result) == ("No skill can be told: mean absolute error 0.5, mean 0.", "even")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,11 @@ class Backtest:
         return max(1, -(-step // max(1, stride)))
 
     def to_json(self) -> dict[str, Any]:
-        """As the command line prints it."""
+        """As the command line prints it; what is no finite number is None."""
+        found: dict[str, Any] = _finite(self._figures())
+        return found
+
+    def _figures(self) -> dict[str, Any]:
         return {
             "task": "forecast",
             "seconds": self.seconds,
@@ -75,6 +80,14 @@ class Backtest:
             },
             "alarms": [str(alarm) for alarm in self.alarms],
         }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def run_backtest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,9 @@ def scores_of(backtest: Backtest) -> list[Score]:
     theirs = backtest.baselines[backtest.baseline].scores.summary()["mae"]
     gain = backtest.skill
     ours = backtest.scores.summary()["mae"]
-    found = [Score("this model", ours, theirs * (1 - gain.high), theirs * (1 - gain.low), role="ours")]
+    low, high = theirs * (1 - gain.high), theirs * (1 - gain.low)
+    known = math.isfinite(low) and math.isfinite(high)
+    found = [Score("this model", ours, low if known else None, high if known else None, role="ours")]
     return [*found, *(Score(name, one.scores.summary()["mae"]) for name, one in backtest.baselines.items())]
 
 
@@ -111,7 +114,8 @@ def _page(title: str, backtest: Backtest, result: dict[str, Any]) -> Report:
     report.verdict(said, tone=tone)
     own = result["metrics"]
     report.key_figure("mean absolute error", MAE.format(own["mae"]), f"{result['windows']:,} forecasts")
-    report.key_figure("skill", f"{result['skill']:+.1%}".replace("-", "−"), f"against {result['baseline']}")
+    gain = "–" if result["skill"] is None else f"{result['skill']:+.1%}".replace("-", "−")
+    report.key_figure("skill", gain, f"against {result['baseline']}")
     if "coverage_80" in own:
         report.key_figure("80 % intervals", f"{own['coverage_80']:.1%}", "of the values lay within")
     if backtest.alarms:
