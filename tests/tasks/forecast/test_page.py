@@ -43,7 +43,7 @@ def test_the_worst_series_are_named(tmp_path: Path) -> None:
     ):
         assert said in page
     assert page.count('class="drawing"') >= SHOWN + 4
-    assert ("skill" in page.partition("verdict")[2][:400]) and len(NAMES) > SHOWN
+    assert "skill" in page.partition('class="verdict')[2][:400]
 
 
 def test_what_is_drawn_of_a_series() -> None:
