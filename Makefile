@@ -71,13 +71,14 @@ format: $(VENV)/.installed-dev
 # The files in .venv below are stamps: a second call finds them newer and installs nothing.
 # One command installs everything but the build's own tools, so that pip settles on one torch, the pinned one.
 $(VENV)/.installed: $(VENV)/.build-tools $(wildcard native/CMakeLists.txt native/src/*)
-	@echo "Installing Rondo into $(VENV). The download of torch is large; this can take minutes."
+	@echo "Installing Rondo into $(VENV): its engine is compiled (a minute or two), and the download of torch is large."
 	$(PIP_INSTALL) $(EDITABLE) '.[poetry]'
 	@touch $@
 
 # seqeval comes as source only and needs an isolated build, which the tools above would not be used by.
 $(VENV)/.installed-dev: $(VENV)/.build-tools
-	@echo "Installing Rondo and what its tests need into $(VENV). The download of torch is large; this can take minutes."
+	@echo "Installing Rondo and what its tests need into $(VENV): its engine is compiled (a minute or two), and the"
+	@echo "download of torch is large."
 	$(PIP_INSTALL) seqeval
 	$(PIP_INSTALL) $(EDITABLE) '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -26,6 +26,9 @@ from tests.cli.small import SMALL, Run
 TEXT = "The quick brown fox jumps over the lazy dog.\n" * 40
 
 
+POEMS = "春眠不覺曉，處處聞啼鳥。\n夜來風雨聲，花落知多少。\n\n白日依山盡，黃河入海流。\n欲窮千里目，更上一層樓。\n"
+
+
 @dataclass(frozen=True)
 class Case:
     """A command that must fail; ``{name}`` in it are files that ``prepare`` makes in an empty folder."""
@@ -118,6 +121,10 @@ FILES = (
     Case("vectors that are missing", "train classify a.csv --vectors b.txt --out m", "b.txt does not exist",
          prepare=write("a.csv", "text,label\n" + "good,x\nbad,y\n" * 30)),
     Case("poems without poems", "train poetry a.jsonl --out m --steps 1", "a.jsonl", prepare=write("a.jsonl", "{}\n")),
+    Case("poems without empty lines", "train poetry a.txt --out m --steps 1", "an empty line stands between two poems",
+         prepare=write("a.txt", POEMS.replace("\n\n", "\n"))),
+    Case("poems of characters that hardly come back", "train poetry a.txt --out m --steps 1", "or --min-count 1",
+         prepare=write("a.txt", POEMS)),
     Case("poems that are not JSON", "train poetry a.jsonl --out m --steps 1", "line 1",
          prepare=write("a.jsonl", '{"paragraphs": ["白日依山盡，黃河入海流。"\n')),
 )  # fmt: skip

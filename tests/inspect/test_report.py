@@ -291,6 +291,9 @@ def test_sample_sets_the_prompt_apart_even_over_several_lines():
     assert '<span class="line"><b class="prompt">明月松間照</b></span>' in verse
     assert '<span class="line"><b class="prompt">清</b>泉石上流</span>' in verse
     assert 'lang="zh"' in verse
+    couplet = report_blocks.samples([Sample("明月松間照，清泉石上流。\n竹喧", prompt="明月松間照，清")], kind="verse")
+    assert '<span class="line"><b class="prompt">明月松間照，</b></span>' in couplet
+    assert '<span class="line"><b class="prompt">清</b>泉石上流。</span><span class="line">竹喧</span>' in couplet
     assert "lang=" not in prose
     checked = report_blocks.samples([Sample("x", checks={"rhyme": True, "tone": False})])
     assert '<li class="right">✓ rhyme</li><li class="wrong">✗ tone</li>' in checked

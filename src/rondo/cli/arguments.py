@@ -133,7 +133,8 @@ def parse(
     if "--help" in arguments or "-h" in arguments:
         print_help(command, about, positional, groups, examples)
         raise SystemExit(0)
-    said, form = io.StringIO(), _form(positional, groups)
+    said, refused = io.StringIO(), list[UsageError]()
+    form = _form(positional, groups, refused)
     try:
         with contextlib.redirect_stderr(said):
             result, unknown = tyro.cli(
@@ -141,7 +142,8 @@ def parse(
                 config=(tyro.conf.DisallowNone,),
             )  # fmt: skip
     except SystemExit:
-        raise UsageError(f"{_in_one_line(said.getvalue())} (see {command} --help)") from None
+        why = str(refused[0]) if refused else _in_one_line(said.getvalue())
+        raise UsageError(f"{why} (see {command} --help)") from None
     options = [option for group in groups for option in group.options]
     values = {option.name: getattr(result, option.name) for option in (*positional, *options)}
     given = {name: value for name, value in values.items() if value is not None}
@@ -154,23 +156,35 @@ def parse(
     return given
 
 
-def _form(positional: Sequence[Option], groups: Sequence[Group]) -> Any:
-    """The dataclass that tyro reads: positional arguments and options, each None if it is not given."""
+def _form(positional: Sequence[Option], groups: Sequence[Group], refused: list[UsageError]) -> Any:
+    """The dataclass that tyro reads: positional arguments and options, each None if it is not given.
+
+    What is wrong with a value is put into ``refused``: tyro says it in a box, among other things.
+    """
     options = [option for group in groups for option in group.options]
-    fields = [(option.name, _POSITIONAL[_annotated(option)], dataclasses.field(default=None)) for option in positional]
-    fields += [(option.name, _annotated(option), dataclasses.field(default=None)) for option in options]
+    kinds = [(option.name, _POSITIONAL[_annotated(option, refused)]) for option in positional]
+    kinds += [(option.name, _annotated(option, refused)) for option in options]
+    fields = [(name, kind, dataclasses.field(default=None)) for name, kind in kinds]
     return dataclasses.make_dataclass("arguments", fields)
 
 
-def _annotated(option: Option) -> Any:
+def _annotated(option: Option, refused: list[UsageError]) -> Any:
     """The type under which tyro knows an option: a flag, or words that `_value` converts."""
     if option.is_flag:
         return bool | None if option.pair else _WITHOUT_PAIR[bool | None]
     kind = option.plain_kind
+
+    def read(words: list[str]) -> Any:
+        try:
+            return _value(option, kind, words)
+        except UsageError as error:
+            refused.append(error)
+            raise
+
     spec = PrimitiveConstructorSpec(
         nargs="*" if option.many or option.any_number else len(get_args(kind)) if get_origin(kind) is tuple else 1,
         metavar=option.shown_metavar,
-        instance_from_str=lambda words: _value(option, kind, words),
+        instance_from_str=read,
         is_instance=lambda value: True,
         str_from_instance=lambda value: [str(value)],
     )

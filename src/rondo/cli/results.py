@@ -113,7 +113,10 @@ def _row(result: Mapping[str, Any], nats: float) -> list[str]:
 
 def _verse(result: Mapping[str, Any]) -> str:
     left_out = result.get("known_poems_left_out", 0)
-    head = f"{result['poems']:,} human poems beside {result['samples']:,} by the model, freely and held to the rules"
+    head = (
+        f"{result['poems']:,} human poems, those of them in these forms beside {result['samples']:,} by the model, "
+        "freely and held to the rules"
+    )
     if left_out:
         head += f"; {left_out:,} poems of the files stand in the training part and were left out"
     rows = [[str(cell) for cell in row] for row in (result["columns"], *result["rows"])]

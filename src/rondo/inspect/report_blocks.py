@@ -191,6 +191,10 @@ def table(
     )
 
 
+_VERSE_LINE = re.compile(r"[^，。！？；\n]*[，。！？；]\n?|[^，。！？；\n]+\n?|\n")
+"""A line of verse: Chinese verse has two to a line of text, parted by a mark."""
+
+
 def _sample_text(sample: Sample, kind: str) -> str:
     prompt = sample.prompt if sample.prompt and sample.text.startswith(sample.prompt) else ""
     rest = sample.text[len(prompt) :]
@@ -198,11 +202,11 @@ def _sample_text(sample: Sample, kind: str) -> str:
         given = f'<b class="prompt">{escape(prompt)}</b>' if prompt else ""
         return f"{given}{escape(rest)}"
     lines, used = [], len(prompt)
-    for line in sample.text.splitlines():
-        head = line[:used]
-        used = max(0, used - len(line) - 1)
+    for line in _VERSE_LINE.findall(sample.text):
+        head = line[:used].rstrip("\n")
+        used = max(0, used - len(line))
         given = f'<b class="prompt">{escape(head)}</b>' if head else ""
-        lines.append(f'<span class="line">{given}{escape(line[len(head) :])}</span>')
+        lines.append(f'<span class="line">{given}{escape(line[len(head) :].rstrip(chr(10)))}</span>')
     return "".join(lines)
 
 

@@ -53,7 +53,8 @@ class RecurrentOptions:
     """Keep what few steps need for the backward pass and compute the rest again: memory grows with the root of the
     length of what is trained on at once, a step takes a third to a half more time."""
     backend: str = "auto"
-    """What runs the layers: auto, vendor (torch's fused layers) or reference."""
+    """What runs the layers: auto, cpu (Rondo's own engine), vendor (torch's fused layers) or reference (a
+    plain loop)."""
 
     def __post_init__(self) -> None:
         for name in ("layers", "hidden", "projection"):

@@ -64,6 +64,6 @@ class FiniteGuard:
                 saved = f" The batch is in {self._folder / BATCH_FILE}."
         return TrainingError(
             f"at step {step + 1} {what}: training stopped, and what was saved before is unchanged.{saved} "
-            f"Try a smaller --learning-rate (it was {learning_rate:.3g}), --warmup-steps, a smaller "
-            "--clip-norm, or --precision 32."
+            f"Try a smaller --learning-rate (it was {learning_rate:.3g}), more --warmup-steps, "
+            "--clip-norm 1 or less, or --precision 32."
         )

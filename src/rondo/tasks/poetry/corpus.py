@@ -226,7 +226,10 @@ def split_corpus(corpus: Corpus, *, valid_fraction: float = 0.1, test_fraction: 
             taken += len(members[following])
     train = tuple(poem for index, poem in enumerate(corpus.poems) if index not in part_of)
     if not train:
-        raise DataError(f"{len(corpus.poems)} poems in {len(members)} independent groups are too few to hold some out")
+        raise DataError(
+            f"{len(corpus.poems)} poems in {len(members)} independent groups are too few to hold some "
+            "out (in a plain text, an empty line stands between two poems)"
+        )
     return Split(
         train=train,
         valid=tuple(poem for index, poem in enumerate(corpus.poems) if part_of.get(index) == "valid"),

@@ -55,7 +55,7 @@ def write_report(
     report.section("Beside human poems").text(
         f"{REPORT_SAMPLES} poems sampled freely (only the form is told), "
         f"{'as many held to form, rhyme and tones while they are written, ' if held else ''}"
-        "and the human poems that were held out. Temperature 1. The rules are those of recent-style "
+        "and the human poems of these forms that were held out. Temperature 1. The rules are those of recent-style "
         "verse; rhymes and tones by the 106 Pingshui groups. `rondo evaluate` counts more poems."
     ).table(
         [column if number == 0 else Column(column, right=True) for number, column in enumerate(table.columns)],

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rondo.data.bucket import LengthBuckets
+from rondo.errors import DataError
 from rondo.models.folder import check_output_folder
 from rondo.models.language_model import LanguageModel, describe
 from rondo.tasks.language import fit_baseline, loss_result
@@ -28,6 +30,8 @@ from rondo.training.loop import train
 from rondo.training.protocols import Progress, SilentProgress
 
 DEFAULT_MINUTES = 30.0
+MOST_UNKNOWN = 0.3
+"""Share of what is learned from that may be the unknown character; then nothing is learned but where it stands."""
 
 
 def train_poetry(
@@ -47,6 +51,7 @@ def train_poetry(
     corpus, parts = read_parts(paths, data, seed=training.seed)
     vocabulary = PoemVocabulary.build(parts.train, min_count=data.min_count)
     poems = [vocabulary.encode_poem(poem) for poem in parts.train]
+    _check_known(poems, vocabulary, data.min_count)
     valid = [vocabulary.encode_poem(poem) for poem in parts.valid]
     pieces = [piece for ids in poems for piece in pieces_of(ids, vocabulary, data.max_tokens)]
     source = LengthBuckets(
@@ -93,3 +98,13 @@ def train_poetry(
     progress.message("writing poems for the report")
     write_report(folder, model, corpus, parts, summary, result, provenance)
     return result
+
+
+def _check_known(poems: Sequence[npt.NDArray[Any]], vocabulary: PoemVocabulary, min_count: int) -> None:
+    learned = np.concatenate(poems)
+    unknown = float((learned == vocabulary.unknown).mean())
+    if unknown > MOST_UNKNOWN:
+        raise DataError(
+            f"{unknown:.0%} of what there is to learn from are characters that are there fewer than {min_count} times, "
+            "which all count as one unknown character: give more poems, or --min-count 1"
+        )

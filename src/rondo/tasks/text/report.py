@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,18 +50,24 @@ def add_text_sections(
 ) -> None:
     """Loss beside the baseline, curves and samples; used by the task's own page and by the demo's."""
     corpus, result = run.corpus, run.result
+    size = run.model.tokenizer.size
     said = (
         f"Nats per {corpus.unit} over the whole validation part ({len(corpus.valid):,} {corpus.tokenizer.kind}), read "
-        "once from beginning to end with the state carried."
+        "once from beginning to end with the state carried: how surprised the model is by what comes next, on average. "
+        f"0 would be certainty; guessing evenly among all {size:,} {corpus.tokenizer.kind} it knows would be "
+        f"{math.log(size):.2f}."
     )
     if result["baseline"] is not None:
         said += (
-            " The baseline is an interpolated Kneser-Ney model of the same training text; its order was chosen on the "
-            "validation part, which favours it a little."
+            " The baseline counts what follows the last few of them in the same training text (an interpolated "
+            "Kneser-Ney model; how many, its order, was chosen on the validation part, which favours it a little)."
         )
     report.section("Text: loss beside the baseline").text(said).scores(
         [*scores(result), *yardsticks], loss_metric(corpus.unit)
-    ).text(f"Perplexity {result['perplexity']:.2f}, {result['bits_per_character']:.3f} bits per character.")
+    ).text(
+        f"Perplexity {result['perplexity']:.2f}: as unsure as among so many that are equally likely. "
+        f"{result['bits_per_character']:.3f} bits per character."
+    )
     report.section("Text: samples").text(
         "Written by the model from nothing, one step at a time. A low temperature keeps to what is likely, a high one "
         "dares more."
