@@ -61,7 +61,7 @@ def check_name(encoding: str) -> str:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses codecs that give no text, such as base64
     except LookupError:
-        raise UsageError(f"there is no text encoding '{encoding}'{nearest(encoding.lower(), COMMON)}.") from None
+        raise UsageError(f"there is no text encoding '{encoding}'{nearest(encoding.lower(), COMMON)}") from None
     return codecs.lookup(encoding).name
 
 

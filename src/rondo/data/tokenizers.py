@@ -41,7 +41,7 @@ def train_tokenizer(
 ) -> Tokenizer:
     """A tokenizer made from a text that comes in chunks; what is not given is up to its kind."""
     if kind not in KINDS:
-        raise UsageError(f"there is no kind of token '{kind}'{nearest(kind, KINDS)}.")
+        raise UsageError(f"there is no kind of token '{kind}'{nearest(kind, KINDS)}")
     if min_count is None:
         return KINDS[kind].train(texts, vocabulary_size=vocabulary_size)
     return KINDS[kind].train(texts, vocabulary_size=vocabulary_size, min_count=min_count)
