@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 import rondo
 from rondo.errors import UsageError
-from rondo.inspect import Score
 from rondo.tasks import demo
 from tests.tasks.helpers import shown, text
 
@@ -67,12 +67,19 @@ def test_a_folder_with_something_else_is_left_alone(small: Path) -> None:
     assert (small / "report.html").read_text() == "mine"
 
 
-def test_the_verdict_says_who_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_longer_run_is_the_one_that_was_measured() -> None:
+    results = Path(__file__).parents[2] / "benchmarks/quality/results/library-15.json"
+    (run,) = json.loads(results.read_text(encoding="utf-8"))["runs"]
+    assert round(run["valid_loss"], 3) == demo.LONGER_RUN.value
+    assert f"{run['steps']:,} steps" in demo.LONGER_RUN.note
+    assert f"Kneser-Ney {run['baseline_loss']:.3f}" in demo.LONGER_RUN.note
+
+
+def test_the_verdict_says_who_is_ahead() -> None:
     result = {"valid_loss": 1.5, "baseline_loss": 1.4, "baseline": "Kneser-Ney, order 6", "epochs": 2.0}
-    monkeypatch.setattr(demo, "LONGER_RUN", Score("After an hour", 1.234, note="see benchmarks"))
     behind = demo.text_verdict(result)
     assert "still behind Kneser-Ney, order 6: 1.500 to 1.400" in behind
-    assert "After an hour it reached 1.234 (see benchmarks)" in behind
+    assert "In fifteen minutes it reached 1.185 (5,500 steps" in behind
     ahead = demo.text_verdict({**result, "valid_loss": 1.3})
     assert "ahead of Kneser-Ney, order 6: 1.300 to 1.400" in ahead
     assert "behind" not in ahead
