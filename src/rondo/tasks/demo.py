@@ -27,7 +27,7 @@ from rondo.training.protocols import Progress, SilentProgress
 
 CHARACTERS = 2_000_000
 """About so much of the library is read."""
-MINUTES = 3.75
+MINUTES = 3.0
 DIGIT_CHANGES = {"shift": 0.5, "rotate": 8.0, "zoom": 0.1}
 """How images are changed in training: 1,400 are few to learn from."""
 ENOUGH = 0.3

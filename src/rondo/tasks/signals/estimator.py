@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,10 +30,10 @@ class SignalClassifier(ClassifierEstimator):
     """Classifies signals with a recurrent network: sensors, movements, recordings, any series of numbers.
 
     Signals are an array (N, T) or (N, T, channels), a data frame with a signal a row, or a list of arrays (T,) or
-    (T, channels) of any lengths. Fitted on an array (N, T) or a data frame, others must have as many columns, as
-    scikit-learn has it; a list may hold signals of other lengths still. Values that are not a number are missing
-    ones: they are filled along straight lines. Works as scikit-learn's classifiers do: in pipelines, in
-    cross-validation, in searches. The same parameters are the flags of ``rondo train signals``.
+    (T, channels) of any lengths. Fitted on an array (N, T), on lists of numbers that make one, or on a data frame,
+    others must have as many columns, as scikit-learn has it; a list of arrays may be of other lengths still. Values
+    that are not a number are missing ones: they are filled along straight lines. Works as scikit-learn's classifiers
+    do: in pipelines, in cross-validation, in searches. The same parameters are the flags of ``rondo train signals``.
 
     >>> classifier = rondo.SignalClassifier(epochs=50).fit(signals, classes)
     >>> classifier.predict(others), classifier.predict_proba(others)
@@ -49,7 +49,7 @@ class SignalClassifier(ClassifierEstimator):
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         if fitting:
             self.__dict__.pop("n_features_in_", None)  # of an earlier fit, to an array
-        if not isinstance(X, list | tuple):
+        if not isinstance(X, list | tuple) or (fitting and _is_table(X)):
             X = self._array(X, fitting)
         data = as_signals(X, y, groups)
         return data if fitting or not hasattr(self, "model_") else checked_items(self.model_, data)
@@ -82,3 +82,10 @@ class SignalClassifier(ClassifierEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _is_table(rows: Sequence[Any]) -> bool:
+    """Whether lists of numbers lie in a list, all of one length: an array, written out."""
+    if not rows or not all(isinstance(row, list | tuple) for row in rows):
+        return False
+    return len({len(row) for row in rows}) == 1 and all(isinstance(value, int | float) for row in rows for value in row)
