@@ -15,7 +15,8 @@ from rondo.evaluation.rivals_file import parse_rivals
 from rondo.tasks.answers import Answer
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.judging import judge
-from rondo.tasks.classification.model import BASELINES, ClassifierModel
+from rondo.tasks.classification.model import ClassifierModel
+from rondo.tasks.trained import BASELINES
 
 BETWEEN = ", "
 """What stands between several classes of an item."""

@@ -16,18 +16,16 @@ from rondo.data.pools import batches, padded, pooled
 from rondo.errors import ModelError
 from rondo.evaluation.calibration import scaled
 from rondo.models.classifier import Classifier, rebuild
-from rondo.models.folder import check_parts, read_model, save_model
-from rondo.models.weights import count_parameters, load_network
-from rondo.storage import gathering, read_bytes, write_bytes
+from rondo.models.folder import check_parts, read_model
+from rondo.models.weights import load_network
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.estimator import folder_bytes, folder_of
+from rondo.tasks.trained import SavedEncoder, TrainedModel, saved_baselines
 
 Floats = npt.NDArray[np.float64]
 
-BASELINES = "baselines.npz"
 
-
-class Encoder(Protocol):
+class Encoder(SavedEncoder, Protocol):
     """What turns items into sequences for a network; each task has its own."""
 
     @property
@@ -40,12 +38,6 @@ class Encoder(Protocol):
     def encode(self, item: Any) -> npt.NDArray[Any]:
         """Token ids (T,), or numbers (T, features)."""
 
-    def to_json(self) -> dict[str, Any]:
-        """What of it stands in the configuration, as ``encoder``."""
-
-    def save(self, folder: str | Path) -> None:
-        """Write what of it is in files of its own."""
-
     def tidy(self, folder: str | Path) -> None:
         """Remove files that an earlier model's encoder left in the folder."""
 
@@ -54,7 +46,7 @@ class Encoder(Protocol):
         """From the model's folder and what `to_json` gave; `ModelError` for what cannot be."""
 
 
-class ClassifierModel:
+class ClassifierModel(TrainedModel):
     """A trained classifier. Made by training or by `rondo.load`."""
 
     def __init__(
@@ -66,23 +58,10 @@ class ClassifierModel:
         *,
         baselines: bytes | None = None,
     ) -> None:
-        self.network = network.eval()
-        self.encoder = encoder
+        super().__init__(config, baselines)
+        self.network: Classifier = network.eval()
+        self.encoder: Encoder = encoder
         self.classes = classes
-        self.config = dict(config)
-        self.baselines = baselines
-        """The file of the fitted baselines; few who use a model look into it."""
-
-    @property
-    def task(self) -> str:
-        """The name of its task."""
-        name: str = self.config["task"]
-        return name
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers were learned."""
-        return count_parameters(self.network)
 
     @property
     def temperature(self) -> float:
@@ -113,15 +92,8 @@ class ClassifierModel:
 
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration and what belongs to the encoder."""
-        with gathering() as parts:
-            self.encoder.save(folder)
-            if self.baselines is not None:
-                write_bytes(Path(folder) / BASELINES, self.baselines)
-        self.config |= {"classes": self.classes.to_json(), "encoder": self.encoder.to_json()}
-        save_model(folder, self.config, self.network.state_dict(), parts)
+        self._save(folder, classes=self.classes.to_json())
         self.encoder.tidy(folder)
-        if self.baselines is None:
-            (Path(folder) / BASELINES).unlink(missing_ok=True)  # of an earlier model
 
     @classmethod
     def load(cls, folder: str | Path, encoder: type[Encoder], *, device: str | torch.device = "cpu") -> Self:
@@ -136,9 +108,7 @@ class ClassifierModel:
             lambda at_most: rebuild(config, made.input_size, len(classes), at_most), tensors, Path(folder)
         )
         check_parts(folder, config)
-        there = (Path(folder) / BASELINES).exists()
-        baselines = read_bytes(Path(folder) / BASELINES) if there else None
-        return cls(network.to(device), made, classes, config, baselines=baselines)
+        return cls(network.to(device), made, classes, config, baselines=saved_baselines(folder))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickles hold the files of a folder, which say what a network is without its code.

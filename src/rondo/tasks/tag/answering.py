@@ -14,8 +14,9 @@ from rondo.evaluation.rivals_file import parse_rivals
 from rondo.evaluation.tag_rivals import CRFOnFeatures, MostFrequentTag
 from rondo.tasks.answers import Answer
 from rondo.tasks.tag.judging import judge
-from rondo.tasks.tag.model import BASELINES, TaggerModel
+from rondo.tasks.tag.model import TaggerModel
 from rondo.tasks.tag.options import TagAnswering
+from rondo.tasks.trained import BASELINES
 
 
 def answers(

@@ -16,15 +16,13 @@ from rondo.data.pools import batches, padded
 from rondo.data.tagging.schemes import Span
 from rondo.decoding.viterbi import n_best, viterbi
 from rondo.layers.chain import log_partition
-from rondo.models.folder import check_parts, read_model, save_model
+from rondo.models.folder import check_parts, read_model
 from rondo.models.tagger import SequenceTagger, rebuild
-from rondo.models.weights import count_parameters, load_network
-from rondo.storage import gathering, read_bytes, write_bytes
+from rondo.models.weights import load_network
 from rondo.tasks.estimator import folder_bytes, folder_of
 from rondo.tasks.tag.encoder import TokenEncoder
 from rondo.tasks.tag.tags import TagNames
-
-BASELINES = "baselines.npz"
+from rondo.tasks.trained import TrainedModel, saved_baselines
 
 Codes = npt.NDArray[np.int64]
 Sentences = Sequence[Sequence[str]]
@@ -50,7 +48,7 @@ class Emissions:
     """(B,)."""
 
 
-class TaggerModel:
+class TaggerModel(TrainedModel):
     """A trained tagger. Made by training or by `rondo.load`."""
 
     def __init__(
@@ -62,23 +60,10 @@ class TaggerModel:
         *,
         baselines: bytes | None = None,
     ) -> None:
-        self.network = network.eval()
-        self.encoder = encoder
+        super().__init__(config, baselines)
+        self.network: SequenceTagger = network.eval()
+        self.encoder: TokenEncoder = encoder
         self.tags = tags
-        self.config = dict(config)
-        self.baselines = baselines
-        """The file of the fitted baselines; few who use a model look into it."""
-
-    @property
-    def task(self) -> str:
-        """The name of its task."""
-        name: str = self.config["task"]
-        return name
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers were learned."""
-        return count_parameters(self.network)
 
     def tag(self, sentences: Sentences) -> list[list[str]]:
         """The best tags of each sentence."""
@@ -137,14 +122,7 @@ class TaggerModel:
 
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration and vocabulary."""
-        with gathering() as parts:
-            self.encoder.save(folder)
-            if self.baselines is not None:
-                write_bytes(Path(folder) / BASELINES, self.baselines)
-        self.config |= {"tags": self.tags.to_json(), "encoder": self.encoder.to_json()}
-        save_model(folder, self.config, self.network.state_dict(), parts)
-        if self.baselines is None:
-            (Path(folder) / BASELINES).unlink(missing_ok=True)  # of an earlier model
+        self._save(folder, tags=self.tags.to_json())
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
@@ -157,9 +135,7 @@ class TaggerModel:
             lambda at_most: rebuild(config, encoder.sizes, len(tags), allowed, at_most), tensors, Path(folder)
         )
         check_parts(folder, config)
-        there = (Path(folder) / BASELINES).exists()
-        baselines = read_bytes(Path(folder) / BASELINES) if there else None
-        return cls(network.to(device), encoder, tags, config, baselines=baselines)
+        return cls(network.to(device), encoder, tags, config, baselines=saved_baselines(folder))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickles hold the files of a folder, which say what a network is without its code.
