@@ -36,5 +36,7 @@ def writer(models: dict[str, Path]) -> TextModel:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings without their page, which takes longer than they do."""
-    for task in ("text", "poetry", "classify", "signals", "tag", "digits", "forecast"):
+    for task in ("text", "poetry", "tag", "forecast"):
         monkeypatch.setattr(f"rondo.tasks.{task}.task.write_report", lambda *_, **__: None)
+    for task in ("classify", "signals", "digits"):
+        monkeypatch.setattr(f"rondo.tasks.{task}.report.write_page", lambda *_, **__: None)

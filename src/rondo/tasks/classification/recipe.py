@@ -41,6 +41,8 @@ class Recipe:
     """What turns items into sequences, and a new network."""
     rivals: Callable[[Parts], Sequence[Rival]]
     """The baselines to hold the network against."""
+    write: Callable[[ClassRun], None]
+    """Writes the page and the card of what was trained."""
     before: Callable[..., None] | None = None
     """What the network learns before the classes: ``(learner, parts, options, folder, *, resume, progress)``."""
 
@@ -71,7 +73,7 @@ class Recipe:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> ClassRun | None:
-        """From files to a model folder that lacks but its page; None in processes other than the main one."""
+        """From files to a model folder, and all that was made on the way; None in processes other than the main one."""
         started = time.perf_counter()
         progress = progress or SilentProgress()
         check_output_folder(out, resume=resume, overwrite=overwrite)
@@ -93,7 +95,23 @@ class Recipe:
         kept = kept_metrics(summary, options.training.keep)
         result |= {name: kept.get(name) for name in ("valid_loss", "valid_accuracy")}
         provenance = save_with_result(model, folder, result, started=started, data=_files(paths, options))
-        return ClassRun(folder, model, parts, summary, judgement, result, provenance, self.unit)
+        run = ClassRun(folder, model, parts, summary, judgement, result, provenance, self.unit)
+        self.write(run)
+        return run
+
+    def train(
+        self,
+        paths: Paths,
+        out: str | Path,
+        options: Any,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Train on files and write the model folder ``out``. Returns what `rondo train --json` prints."""
+        run = self.run(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
+        return run.result if run is not None else {}
 
 
 def parts_of(data: Labelled, options: Any, read: Callable[[str], Labelled]) -> Parts:

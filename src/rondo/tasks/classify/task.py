@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rondo.data.splits import Parts
 from rondo.data.texts import read_texts
@@ -13,7 +12,6 @@ from rondo.tasks.classification.recipe import Recipe, parts_of
 from rondo.tasks.classify.learning import learn_language, prepare
 from rondo.tasks.classify.options import ClassifyOptions
 from rondo.tasks.classify.report import write_report
-from rondo.training.protocols import Progress
 
 
 def read_parts(paths: Sequence[str | Path], options: ClassifyOptions) -> Parts:
@@ -29,23 +27,8 @@ RECIPE = Recipe(
     read=read_parts,
     prepare=prepare,
     rivals=lambda parts: baselines_for_texts(),
+    write=write_report,
     before=learn_language,
 )
 learn_texts = RECIPE.learn
-
-
-def train_classify(
-    paths: Sequence[str | Path],
-    out: str | Path,
-    options: ClassifyOptions,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train on files and write the model folder ``out``. Returns what `rondo train --json` prints."""
-    run = RECIPE.run(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
-    if run is None:
-        return {}
-    write_report(run)
-    return run.result
+train_classify = RECIPE.train

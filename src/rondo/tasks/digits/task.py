@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from rondo.models.classifier import describe, number_classifier
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.learning import Learner
 from rondo.tasks.classification.recipe import Recipe, parts_of
-from rondo.tasks.classification.report import ClassRun
 from rondo.tasks.digits.changes import ImageChanges
 from rondo.tasks.digits.encoder import ImageEncoder
 from rondo.tasks.digits.options import DigitOptions
@@ -65,38 +63,7 @@ RECIPE = Recipe(
     read=read_parts,
     prepare=prepare,
     rivals=lambda parts: baselines_for_images(several=parts.train.several),
+    write=write_report,
 )
 learn_digits = RECIPE.learn
-
-
-def train_digits(
-    paths: Sequence[str | Path],
-    out: str | Path,
-    options: DigitOptions,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train on files, or on scikit-learn's digits, and write the model folder ``out``.
-
-    Returns what `rondo train --json` prints.
-    """
-    run = run_digits(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
-    return run.result if run is not None else {}
-
-
-def run_digits(
-    paths: Sequence[str | Path],
-    out: str | Path,
-    options: DigitOptions,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> ClassRun | None:
-    """`train_digits` with everything that it made; None in processes other than the main one."""
-    run = RECIPE.run(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
-    if run is not None:
-        write_report(run)
-    return run
+train_digits, run_digits = RECIPE.train, RECIPE.run

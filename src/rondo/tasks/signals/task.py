@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -54,22 +53,7 @@ RECIPE = Recipe(
     read=read_parts,
     prepare=prepare,
     rivals=lambda parts: baselines_for_signals(parts.train, parts.valid, parts.test or parts.valid),
+    write=write_report,
 )
 learn_signals = RECIPE.learn
-
-
-def train_signals(
-    paths: Sequence[str | Path],
-    out: str | Path,
-    options: SignalOptions,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Train on files and write the model folder ``out``. Returns what `rondo train --json` prints."""
-    run = RECIPE.run(paths, out, options, resume=resume, overwrite=overwrite, progress=progress)
-    if run is None:
-        return {}
-    write_report(run)
-    return run.result
+train_signals = RECIPE.train
