@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import random
@@ -64,3 +65,12 @@ def write_poems(path: Path) -> None:
             couplets = [f"{lines[0]}，{lines[1]}。", f"{lines[2]}，{lines[3]}。"]
             poem = {"title": f"{number}", "author": "無名", "paragraphs": couplets}
             file.write(json.dumps(poem, ensure_ascii=False) + "\n")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder, with its hash."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
