@@ -11,6 +11,8 @@ import contextlib
 import errno
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -26,6 +28,11 @@ TEMPORARY_SUFFIX = ".rondo-tmp"
 
 _gathered: ContextVar[dict[Path, bytes] | None] = ContextVar("gathered", default=None)
 
+DAMAGED_ARRAYS: tuple[type[Exception], ...] = (
+    OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, IndexError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy raises, or what is made of the arrays, where a file of arrays is not what it should be."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PICKLE_NAMES = ("pytorch_model.bin", "model.bin", "model.pt", "model.pth", "model.pkl", "model.ckpt")
 

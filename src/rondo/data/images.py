@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,9 @@ def read_images(paths: Paths, options: ImageFormat | None = None, *, labelled: b
         raise UsageError("--labels names the classes of one file; of several, each needs its own beside it")
     parts = [_read(file, options, labelled) for file in files]
     for file, part in zip(files, parts, strict=True):
-        if part.items.shape[1:] != parts[0].items.shape[1:]:  # type: ignore[attr-defined]
-            sizes = [" x ".join(map(str, one.items.shape[1:])) for one in (part, parts[0])]  # type: ignore[attr-defined]
+        own, first = np.shape(part.items)[1:], np.shape(parts[0].items)[1:]
+        if own != first:
+            sizes = [" x ".join(map(str, size)) for size in (own, first)]
             raise DataError(f"{file} has images of {sizes[0]} pixels, {files[0]} of {sizes[1]}.")
     return Labelled.joined(parts)
 
@@ -75,7 +76,7 @@ def as_images(items: Any, labels: Any = None, groups: Any = None) -> Labelled:
                 f"rows of {images.shape[1]} pixels are no square images; give an array (number, height, width)."
             )
         images = images.reshape(len(images), side, side)
-    return from_python(_sound(images, "the array", [""]), labels, groups)  # type: ignore[arg-type]
+    return from_python(_items(_sound(images, "the array", [""])), labels, groups)
 
 
 def _read(path: Path, options: ImageFormat, labelled: bool | None) -> Labelled:
@@ -104,7 +105,7 @@ def _read(path: Path, options: ImageFormat, labelled: bool | None) -> Labelled:
         if values is not None and len(values) != len(images):
             raise DataError(f"{beside or path} has {len(values)} {what}, {path} {len(images)} images.")
     origins = [Origin(str(path), n, "image") for n in range(1, len(images) + 1)]
-    return Labelled(images, labels, groups, origins)  # type: ignore[arg-type]
+    return Labelled(_items(images), labels, groups, origins)
 
 
 def _sound(images: npt.NDArray[Any], name: str, places: list[str]) -> npt.NDArray[Any]:
@@ -126,3 +127,8 @@ def _labels_beside(path: Path) -> Path | None:
     """MNIST's own names: train-images-idx3-ubyte and train-labels-idx1-ubyte."""
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
     return path.with_name(name) if name != path.name and path.with_name(name).is_file() else None
+
+
+def _items(images: npt.NDArray[Any]) -> Sequence[Any]:
+    """The same array: NumPy does not say that arrays are sequences, but what is asked of items they do."""
+    return cast(Sequence[Any], images)

@@ -7,8 +7,6 @@ compress well, so an n-gram takes a byte or two.
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rondo.errors import ModelError
-from rondo.storage import read_bytes, write_bytes
+from rondo.storage import DAMAGED_ARRAYS, read_bytes, write_bytes
 
 FORMAT = 1
 Integers = npt.NDArray[np.integer[Any]]
@@ -65,9 +63,7 @@ def read_trie(path: Path) -> Trie:
                 [archive[f"children_{n}"] for n in range(1, order + 1)],
                 archive["counts"],
             )
-    except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, NotImplementedError) as error:
-        raise _damaged(path, error) from None
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_ARRAYS as error:
         raise _damaged(path, error) from None
     if not _consistent(trie):
         raise ModelError(f"{path} is damaged: its n-grams do not fit together.")

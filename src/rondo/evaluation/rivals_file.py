@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -13,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rondo.errors import ModelError
+from rondo.storage import DAMAGED_ARRAYS
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-_DAMAGE = (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, IndexError, NotImplementedError)
 
 
 @runtime_checkable
@@ -59,5 +56,5 @@ def parse_rivals(path: str | Path, data: bytes, kinds: Sequence[type[Any]]) -> l
                 parts.setdefault(place, {})[key] = archive[name]
         ordered = sorted(parts.items(), key=lambda part: int(part[0].partition("/")[0]))
         return [by_name[place.partition("/")[2]].from_arrays(arrays) for place, arrays in ordered]
-    except (*_DAMAGE, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_ARRAYS as error:
         raise ModelError(f"{path} holds no baselines of Rondo's, or it is damaged ({error}).") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -25,7 +26,7 @@ _LEAST = 1e-4
 """Of a scale, in scaled units."""
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Base of the heads: what parameters (..., size) mean."""
 
     counts = False
@@ -37,21 +38,21 @@ class Head(nn.Module):
         super().__init__()
         self.size = size
 
+    @abstractmethod
     def loss(self, parameters: Tensor, target: Tensor, unit: Tensor) -> Tensor:
         """The loss of each value; parameters (..., size), target (...), ``unit`` broadcasting to it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def point(self, parameters: Tensor, unit: Tensor) -> Tensor:
         """One number for each value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantiles(self, parameters: Tensor, levels: Sequence[float], unit: Tensor) -> Tensor:
         """(..., levels)"""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample(self, parameters: Tensor, unit: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw for each value."""
-        raise NotImplementedError
 
 
 class Point(Head):

@@ -129,7 +129,10 @@ def watcher(windows: Windows, encoder: ForecastEncoder) -> Evaluator:
     return evaluate
 
 
-def prepare(training: SeriesSet, options: ForecastOptions) -> tuple[ForecastEncoder, Forecaster | ForecasterEnsemble]:
+Prepared = tuple[ForecastEncoder, Forecaster | ForecasterEnsemble]
+
+
+def prepare(training: SeriesSet, options: ForecastOptions) -> Prepared:
     """Scales of the training part, and a network that has learned nothing."""
     encoder = ForecastEncoder.fit(training, options.data)
     torch.manual_seed(options.training.seed)
@@ -142,12 +145,16 @@ def learn_forecast(
     options: ForecastOptions,
     folder: Path,
     *,
+    prepared: Prepared | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> tuple[ForecastModel, TrainingSummary]:
-    """Fit scales and network on ``training``, watched on the windows of ``validation``."""
+    """Fit the network on ``training``, watched on the windows of ``validation``.
+
+    ``prepared`` is what `prepare` makes of ``training``, where that was needed before.
+    """
     budget = with_budget(options.training, epochs=EPOCHS)
-    encoder, network = prepare(training, options)
+    encoder, network = prepared or prepare(training, options)
     source = WindowBatches(training, encoder, batch_size=options.training.batch_size, seed=budget.seed)
     watched, apart = validation, validation
     if options.data.conformal:

@@ -42,11 +42,14 @@ def train_forecast(
     training, validation = (
         (fold.training, fold.validation) if fold.validation is not None else held_out(fold.training, options.data)
     )
-    cell = prepare(training, options)[1].recurrent.cell
+    prepared = prepare(training, options)
+    cell = prepared[1].recurrent.cell
     folder = begin_folder(out, options, cell, resume=resume, overwrite=overwrite, progress=progress)
     for note in source.notes:
         progress.message(note)
-    model, summary = learn_forecast(training, validation, options, folder, resume=resume, progress=progress)
+    model, summary = learn_forecast(
+        training, validation, options, folder, prepared=prepared, resume=resume, progress=progress
+    )
     if not summary.is_main_process:
         return {}
     asked = options.scoring.automatic_seconds
