@@ -11,7 +11,7 @@ from rondo.cells.registry import registry
 from rondo.data.tagging.schemes import BIOES, allowed_transitions, tag_set
 from rondo.errors import ModelError, UsageError
 from rondo.models.spelling import PADDING, Spelling
-from rondo.models.tagger import SequenceTagger, TaggerOptions, describe, rebuild
+from rondo.models.tagger import SequenceTagger, TaggerEnsemble, TaggerOptions, describe, rebuild, tagger
 from rondo.models.token_features import CHARACTERS, KEY, UNKNOWN, WORD, Frequencies, Sizes
 from rondo.testing.tolerances import assert_close
 
@@ -130,6 +130,41 @@ def test_the_chain_keeps_to_the_scheme() -> None:
     assert all((part == 0).all() for part in made(crf=False).transitions())
 
 
+def ensemble(members: int = 3, tags: int = 4, **options: Any) -> TaggerEnsemble:
+    torch.manual_seed(0)
+    made = tagger(SIZES, tags, TaggerOptions(**{**SMALL, **options}, ensemble=members))
+    assert isinstance(made, TaggerEnsemble)
+    return made.eval()
+
+
+def test_members_of_an_ensemble_differ_and_answer_with_the_mean_of_their_scores() -> None:
+    network, x = ensemble(), rows()
+    each = [member(x, lengths=LENGTHS) for member in network.members]
+    assert not torch.equal(each[0], each[1])
+    assert_close(network(x, lengths=LENGTHS), (each[0] + each[1] + each[2]) / 3, torch.float32, what="emissions")
+    off = {"word_dropout": 0.0, "output_dropout": 0.0, "input_dropout": 0.0}
+    assert ensemble(**off).train()(x).shape == (3, *each[0].shape)
+
+
+@pytest.mark.parametrize("crf", [True, False])
+def test_each_member_learns_from_its_own_mistakes_and_the_chain_from_those_of_all(crf: bool) -> None:
+    network, x = ensemble(2, crf=crf, output_dropout=0.0, input_dropout=0.0, word_dropout=0.0).train(), rows()
+    tags = torch.arange(24).reshape(4, 6) % 4
+    said = network(x, lengths=LENGTHS)
+    alone = [network.loss(own, tags, lengths=LENGTHS) for own in said]
+    both = network.loss(said, tags, lengths=LENGTHS)
+    assert_close(both, (alone[0] + alone[1]) / 2, torch.float32, what="loss")
+    for member, own in zip(network.members, alone, strict=True):
+        expected, found = (
+            torch.autograd.grad(loss.sum(), [member.head.weight], retain_graph=True)[0] for loss in (own / 2, both)
+        )
+        assert_close(found, expected, torch.float32, what="gradient of a member")
+        assert member.crf is None
+    assert (network.crf is not None) == crf
+    if network.crf is not None:
+        assert all(gradient.any() for gradient in torch.autograd.grad(both.sum(), [network.crf.transition]))
+
+
 @pytest.mark.parametrize("cell", sorted(registry))
 def test_any_cell_reads_words_and_their_characters(cell: str) -> None:
     more = {"projection": 3} if cell == "lstm_projected" else {}
@@ -141,9 +176,11 @@ def test_any_cell_reads_words_and_their_characters(cell: str) -> None:
     assert network.input.spelling.recurrent.cell.name == network.recurrent.cell.name
 
 
-def test_what_is_described_is_rebuilt() -> None:
-    options = TaggerOptions(**SMALL, pair_embedding=2)
-    network = made(pair_embedding=2)
+@pytest.mark.parametrize("members", [1, 2])
+def test_what_is_described_is_rebuilt(members: int) -> None:
+    options = TaggerOptions(**SMALL, pair_embedding=2, ensemble=members)
+    torch.manual_seed(0)
+    network = tagger(SIZES, 4, options).eval()
     again = rebuild({"network": describe(network, options)}, SIZES, 4, None).eval()
     again.load_state_dict(network.state_dict())
     assert torch.equal(again(rows()), network(rows()))
@@ -158,6 +195,7 @@ def test_what_is_described_is_rebuilt() -> None:
         ({"word_dropout": -1}, "--word-dropout is at least 0"),
         ({"character_hidden": 0}, "--character-hidden is at least 1"),
         ({"spelling": "convolutions"}, "did you mean 'convolution'"),
+        ({"ensemble": 0}, "--ensemble is at least 1, not 0"),
         ({"output_dropout": 1.5}, "output_dropout is a probability"),
     ],
     ids=str,

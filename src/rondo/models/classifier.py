@@ -16,11 +16,11 @@ from rondo.layers import Readout, ReadoutName, Stepper
 from rondo.layers.dropout import dropped, probability
 from rondo.layers.masks import checked_lengths
 from rondo.models.inputs import NormName, NumberInput, TokenInput
-from rondo.models.options import RecurrentOptions
+from rondo.models.options import EnsembleOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifierOptions(RecurrentOptions):
+class ClassifierOptions(EnsembleOptions):
     """The network."""
 
     bidirectional: bool = True
@@ -30,14 +30,6 @@ class ClassifierOptions(RecurrentOptions):
     weights), or concat: last, max and mean beside each other."""
     output_dropout: float = 0.3
     """Probability of dropping values before the read-out's vector becomes classes."""
-    ensemble: int = 1
-    """Networks that begin from different weights, learn side by side and answer together: that many times the work,
-    for an answer that is right more often."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ensemble < 1:
-            raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,3 +104,17 @@ class RecurrentOptions:
             recompute_steps="auto" if self.recompute else None,
             backend=self.backend,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleOptions(RecurrentOptions):
+    """The network."""
+
+    ensemble: int = 1
+    """Networks that begin from different weights, learn side by side and answer together: that many times the work,
+    for an answer that is right more often."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ensemble < 1:
+            raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import rondo
 from rondo.data.tagging import TokenFormat, read_sentences
@@ -203,6 +204,23 @@ def test_vectors_are_used_and_their_coverage_reported(file: Path, tmp_path: Path
     assert tagger.model_.config["vectors"]["width"] == 3
     with pytest.raises(UsageError, match="--freeze-vectors is about pretrained vectors"):
         train(file, tmp_path / "n", freeze_vectors=True)
+
+
+def test_an_ensemble_answers_together_and_says_so(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("ada 1 2 3\noslo -1 0 2\n")
+    result = train(file, tmp_path / "m", ensemble=2, test_fraction=0.4, vectors=str(tmp_path / "v.txt"))
+    tagger = rondo.load(tmp_path / "m")
+    number = tagger.model_.encoder.words.index("ada") + 1
+    members = tagger.model_.network.members
+    known = [member.input.words.weight[number] for member in members]
+    assert len(known) == 2
+    assert all((vector - torch.tensor([1.0, 2, 3])).abs().max() < 0.5 for vector in known)
+    assert result["parameters"] > 2 * sum(weight.numel() for weight in members[0].parameters())
+    page = shown(tmp_path / "m" / "report.html")
+    assert "2 networks of 1 x" in page
+    assert "Here are those of which the model was most sure" in page
+    (reading,) = tagger.predict_n_best([["Ada", "saw", "Oslo"]], 1)
+    assert reading[0].tags == tagger.predict([["Ada", "saw", "Oslo"]])[0]
 
 
 def test_without_a_test_part_the_page_says_what_that_means(file: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rondo.tasks.classification.report import (
     add_head,
     add_mistakes,
     add_scores,
+    in_words,
     metric_of,
     scores_of,
 )
@@ -68,10 +69,8 @@ def write_page(run: ClassRun, page: Page) -> None:
 
 def network_of(run: ClassRun) -> str:
     """The network in a few words."""
-    recurrent, members = run.model.network.first.recurrent, len(run.model.network.members)
-    directions = "both directions" if recurrent.bidirectional else "one direction"
-    one = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}"
-    return one if members == 1 else f"{members} networks of {one}"
+    network = run.model.network
+    return in_words(network.first.recurrent, members=len(network.members))
 
 
 def _write_card(run: ClassRun, page: Page, commands: Commands) -> None:

@@ -17,6 +17,7 @@ from rondo.evaluation.metrics import confusion
 from rondo.inspect import Column, Metric, Provenance, Report, Score, Section
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
+from rondo.layers import Recurrent
 from rondo.tasks.classification.judging import Judgement
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.training.protocols import TrainingSummary
@@ -86,6 +87,13 @@ class Mistake:
     name: Label
     """The class that it has."""
     confidence: float
+
+
+def in_words(recurrent: Recurrent, *, members: int) -> str:
+    """A network, or several of one kind, in a few words."""
+    directions = "both directions" if recurrent.bidirectional else "one direction"
+    one = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}"
+    return one if members == 1 else f"{members} networks of {one}"
 
 
 def metric_of(result: dict[str, Any]) -> Metric:

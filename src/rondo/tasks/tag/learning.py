@@ -13,7 +13,7 @@ from rondo.data.splits import Parts
 from rondo.data.tagging.schemes import Scheme
 from rondo.errors import DataError
 from rondo.evaluation.tag_features import are_characters
-from rondo.models.tagger import SequenceTagger, describe
+from rondo.models.tagger import Tagger, describe, tagger
 from rondo.tasks.options import to_sections
 from rondo.tasks.pretrained import pretrained, put_vectors
 from rondo.tasks.steps import with_budget
@@ -32,7 +32,7 @@ DEFAULT_EPOCHS = 20
 class TagLearner:
     """What a training begins with, besides its data."""
 
-    network: SequenceTagger
+    network: Tagger
     encoder: TokenEncoder
     tags: TagNames
     config: dict[str, Any]
@@ -62,11 +62,13 @@ def prepare(parts: Parts, scheme: Scheme | None, options: TagOptions, progress: 
     if vectors is not None:
         model = replace(model, embedding=vectors[0].width)
     torch.manual_seed(options.training.seed)
-    network = SequenceTagger(encoder.sizes, len(tags), model, allowed=tags.allowed)
-    network.input.replace_rare(frequencies)
+    network = tagger(encoder.sizes, len(tags), model, allowed=tags.allowed)
+    for member in network.members:
+        member.input.replace_rare(frequencies)
     config = {"task": "tag", "network": describe(network, model), "options": to_sections(options), "unit": unit}
     if vectors is not None:
-        put_vectors(network.input.words, vectors[0], freeze=model.freeze_vectors)
+        for member in network.members:
+            put_vectors(member.input.words, vectors[0], freeze=model.freeze_vectors)
         config["vectors"] = vectors[1]
     return TagLearner(network, encoder, tags, config)
 

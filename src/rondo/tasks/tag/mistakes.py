@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from rondo.data.tagging.schemes import Span, read_spans
 from rondo.evaluation.spans import Mistake, mistakes
 from rondo.inspect import Evidence
 from rondo.inspect.saliency import Floats, times_gradient
+from rondo.models.tagger import SequenceTagger
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.model import TaggerModel
 
@@ -78,20 +80,23 @@ def influence(model: TaggerModel, judgement: TagJudgement, mistake: SpanMistake)
     index, (start, stop, _) = mistake.index, mistake.extent
     said = tags.codes(judgement.predictions.predicted[index])
     true = tags.codes(judgement.predictions.true[index])
-    device = network.head.weight.device
+    device = next(network.parameters()).device
     rows = torch.from_numpy(model.encoder.encode(judgement.data.items[index]))[None].to(device)
-    with torch.no_grad():
-        vectors = network.input(rows)
 
-    def asked(values: torch.Tensor) -> torch.Tensor:
-        emission = network.read(values)[0]
+    def asked(values: torch.Tensor, member: SequenceTagger) -> torch.Tensor:
+        emission = member.read(values)[0]
         places = np.arange(start, stop)
         towards = emission[places, np.asarray(said)[places]].sum() if said is not None else emission.new_zeros(())
         # Tags that the network cannot say have no score that could speak for them.
         against = emission[places, true[places]].sum() if true is not None else 0.0
         return towards - against
 
-    found: Floats = times_gradient(vectors, asked).sum(1).double().cpu().numpy()
+    shares = []
+    for member in network.members:
+        with torch.no_grad():
+            vectors = member.input(rows)
+        shares.append(times_gradient(vectors, partial(asked, member=member)).sum(1))
+    found: Floats = torch.stack(shares).mean(0).double().cpu().numpy()
     return found
 
 

@@ -17,7 +17,7 @@ from rondo.data.tagging.schemes import Span
 from rondo.decoding.viterbi import n_best, viterbi
 from rondo.layers.chain import log_partition
 from rondo.models.folder import check_parts, read_model
-from rondo.models.tagger import SequenceTagger, rebuild
+from rondo.models.tagger import Tagger, rebuild
 from rondo.models.weights import load_network
 from rondo.tasks.estimator import folder_bytes, folder_of
 from rondo.tasks.tag.encoder import TokenEncoder
@@ -53,7 +53,7 @@ class TaggerModel(TrainedModel):
 
     def __init__(
         self,
-        network: SequenceTagger,
+        network: Tagger,
         encoder: TokenEncoder,
         tags: TagNames,
         config: Mapping[str, Any],
@@ -61,7 +61,7 @@ class TaggerModel(TrainedModel):
         baselines: bytes | None = None,
     ) -> None:
         super().__init__(config, baselines)
-        self.network: SequenceTagger = network.eval()
+        self.network: Tagger = network.eval()
         self.encoder: TokenEncoder = encoder
         self.tags = tags
 
@@ -148,10 +148,10 @@ def _unpickled(kind: type[TaggerModel], files: Mapping[str, bytes]) -> TaggerMod
 
 
 @torch.inference_mode()
-def emissions(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) -> Iterator[Emissions]:
+def emissions(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> Iterator[Emissions]:
     """What the network says about sentences of any lengths: those of like length together, in evaluation mode."""
     lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
-    device, training = network.head.weight.device, network.training
+    device, training = next(network.parameters()).device, network.training
     network.eval()
     try:
         for chosen in batches(lengths):
@@ -162,7 +162,7 @@ def emissions(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) ->
         network.train(training)
 
 
-def best_codes(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) -> list[Codes]:
+def best_codes(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> list[Codes]:
     """The numbers of the best tags of each sentence."""
     found: list[Codes] = [np.zeros(0, np.int64)] * len(sequences)
     for part in emissions(network, sequences):
@@ -171,7 +171,7 @@ def best_codes(network: SequenceTagger, sequences: Sequence[npt.NDArray[Any]]) -
     return found
 
 
-def decoded(network: SequenceTagger, part: Emissions) -> Iterable[tuple[int, Codes]]:
+def decoded(network: Tagger, part: Emissions) -> Iterable[tuple[int, Codes]]:
     """The best tags of each sentence of a part, with its number."""
     if network.crf is None:
         best = part.scores.argmax(-1).cpu().numpy()

@@ -18,7 +18,7 @@ from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix
 from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
-from rondo.tasks.classification.report import add_head, add_scores, metric_of, scores_of
+from rondo.tasks.classification.report import add_head, add_scores, in_words, metric_of, scores_of
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.mistakes import evidence, worst_mistakes
 from rondo.tasks.tag.model import TaggerModel
@@ -46,10 +46,9 @@ class TagRun:
 def write_report(run: TagRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
     model, result = run.model, run.result
-    recurrent = model.network.recurrent
-    directions = "both directions" if recurrent.bidirectional else "one direction"
+    recurrent = model.network.first.recurrent
     chain = " and a CRF" if model.network.crf is not None else ""
-    about = f"{recurrent.layers} x {recurrent.hidden_size} {recurrent.cell.name}, {directions}{chain}"
+    about = in_words(recurrent, members=len(model.network.members)) + chain
     report = Report("A tagger", subtitle=f"{_kinds(run)}; {about}, {result['parameters']:,} parameters")
     add_head(report, run)
     add_scores(report, run)

@@ -52,7 +52,7 @@ def run_tag(
     parts, scheme = read_parts(paths, options)
     options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
     learner = prepare(parts, scheme, options, progress)
-    cell = learner.network.recurrent.cell
+    cell = learner.network.first.recurrent.cell
     folder = begin_folder(out, options, cell, resume=resume, overwrite=overwrite, progress=progress)
     model, summary = learn(learner, parts, options, folder, resume=resume, progress=progress)
     if not summary.is_main_process:
