@@ -5,8 +5,8 @@ the letter; what runs it is chosen as for every layer of Rondo's. Set ``module.b
 or another name to choose it yourself, and read ``module.explain()``. Set ``module.recompute_steps`` for long
 sequences, as `rondo.Recurrent` has it.
 
-torch.compile breaks its graph at whatever is a ``torch.nn.RNN``, ``LSTM`` or ``GRU``, and so at these, unless
-``torch._dynamo.config.allow_rnn`` is set; at a `rondo.Recurrent` it never does.
+torch.compile breaks its graph at whatever is a ``torch.nn.RNN``, ``LSTM`` or ``GRU``; at these it does so only where
+torch's own fused layer runs, or a sequence is packed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from rondo.backends import BACKENDS, Backend, Choice, Request, choose
 from rondo.backends.base import Weights
 from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
+from rondo.errors import RondoError
 from rondo.layers.stack import unroll_stack
 from rondo.layers.state import suffix
+from rondo.nn.compiling import let_in
 
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 
@@ -43,7 +45,8 @@ class _Layers:
         if backend == "vendor":
             return super().forward(input, hx)  # type: ignore[misc]  # torch's class, next in line
         if isinstance(input, PackedSequence):
-            return _run_packed(self, BACKENDS[backend], input, hx)
+            run = _run_packed_untraced if torch.compiler.is_compiling() else _run_packed
+            return run(self, BACKENDS[backend], input, hx)
         return _run_padded(self, BACKENDS[backend], input, hx)
 
     def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
@@ -93,6 +96,19 @@ class GRU(_Layers, torch.nn.GRU):
     """Stands in for ``torch.nn.GRU``."""
 
 
+def _can_be_traced(module: Any) -> bool:
+    """Whether it is one of these, and torch's own layer does not run it."""
+    if not isinstance(module, _Layers):
+        return False
+    try:
+        return module._runs_on(module.backend, False, torch.is_grad_enabled()) != "vendor"
+    except RondoError:
+        return True  # its forward says what is wrong
+
+
+let_in(_can_be_traced)
+
+
 _CELLS = {
     ("LSTM", False): get_cell("lstm"),
     ("LSTM", True): get_cell("lstm_projected"),
@@ -119,6 +135,10 @@ def _run_packed(module: Any, backend: Backend, packed: PackedSequence, hx: Any) 
     sequence, hidden = _run(module, backend, x, hx, lengths)
     output, _ = torch._VF._pack_padded_sequence(sequence, lengths, True)
     return PackedSequence(output, sizes, order, back), module.permute_hidden(hidden, back)
+
+
+# Not traced: how many rows a step has, and so every shape, stands in a tensor.
+_run_packed_untraced = torch._disable_dynamo(_run_packed)
 
 
 def _run_padded(module: Any, backend: Backend, x: Tensor, hx: Any) -> tuple[Tensor, Any]:

@@ -116,16 +116,6 @@ def test_code_is_generated_around_the_engine() -> None:
         raise
 
 
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_the_stand_ins_are_compiled_where_torch_is_told_to(kind: str) -> None:
-    layer = getattr(rondo.nn, kind)(3, 6, 2, batch_first=True)
-    with torch._dynamo.config.patch(allow_rnn=True):
-        compiled, counter = counted(layer)
-        for T in (7, 9, 12, 1):
-            same(compiled, layer, torch.randn(4, T, 3))
-    assert counter.frame_count == 3
-
-
 @pytest.mark.parametrize("make", [lambda: Recurrent("lstm", 3, 6), lambda: rondo.nn.LSTM(3, 6, batch_first=True)])
 def test_under_autocast_the_engine_stays_in_the_type_of_the_weights(make: Any) -> None:
     layer = make()

@@ -16,6 +16,7 @@ from rondo.backends.cpu.scan import scan
 from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
 from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import Inputs
+from rondo.backends.reference import ReferenceBackend
 from rondo.backends.segments import RecomputeSteps
 from rondo.cells import Cell, State
 
@@ -26,7 +27,7 @@ class CpuBackend:
     """Plans run by the native module; see docs/dev/engine.md."""
 
     name = "cpu"
-    summary = "the native engine: every cell and option (second derivatives are the reference's)"
+    summary = "the native engine: every cell and option (second and forward-mode derivatives are the reference's)"
 
     def refuses(self, request: Request) -> str | None:
         """Refuses other devices and types, and everything where the native module was not built."""
@@ -56,6 +57,12 @@ class CpuBackend:
         recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
+        if eager.forward_mode():
+            return ReferenceBackend().unroll(
+                cell, weights, x, state,
+                lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
+                outputs=outputs,
+            )  # fmt: skip
         stored = [weights[p.name] for p in cell.parameters if p.name in weights]
         dtype = stored[0].dtype if stored else x.dtype
         parts = ("h", *(part for part in cell.state_parts if part != "h"))

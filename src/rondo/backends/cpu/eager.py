@@ -12,14 +12,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
+from torch.autograd import forward_ad
 
 from rondo.backends.cpu.recompute import NEVER, backward_in_segments, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
+from rondo.errors import UsageError
 
 _PLAIN = (Tensor, torch.nn.Parameter)
+_BEGUN_BEFORE = (
+    "a layer ran on the engine before forward-mode differentiation began, and its derivative is asked for inside. "
+    "Run the layer inside too (torch.func.jvp, or under dual_level), or set its backend to 'reference'"
+)
 
 
 def takes(inputs: Inputs) -> bool:
@@ -29,6 +35,15 @@ def takes(inputs: Inputs) -> bool:
     if inputs.x.dtype == torch.bfloat16 and torch._C._are_functorch_transforms_active():
         return False
     return type(inputs.x) in _PLAIN and all(type(weight) in _PLAIN for weight in inputs.weights)
+
+
+def forward_mode() -> bool:
+    """Whether derivatives are carried forwards (`torch.func.jvp`, dual tensors): the engine has none of these."""
+    return forward_ad._current_level >= 0
+
+
+# As torch.compiler.assume_constant_result, which takes seconds to import. Compiled code is guarded by the level anyway.
+forward_mode._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def unroll(
@@ -105,11 +120,15 @@ class _Unroll(torch.autograd.Function):
         run: _Run = ctx.run
         lengths, reset, *tensors, sequence, rest = ctx.saved_tensors
         arrived, needs_x = grads[:-1], ctx.needs_input_grad[3]
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active() or forward_mode():
             found = _Derivative.apply(run, needs_x, lengths, reset, sequence, rest, *tensors, *arrived)
         else:
             found = run.backward(run.inputs(lengths, reset, tensors), arrived, needs_x, sequence, rest)
         return None, None, None, found[0] if needs_x else None, *found[1:], *([None] * run.counts[-1])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise UsageError(_BEGUN_BEFORE)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -149,6 +168,10 @@ class _Derivative(torch.autograd.Function):
             run.spec, inputs, tensors[many:], seconds, reverse=run.reverse, needs_x=ctx.needs_x
         )
         return *([None] * 6), *leaves, *([None] * run.counts[-1]), *arriving
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise UsageError(_BEGUN_BEFORE)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rondo.backends.cpu.eager import forward_mode
 from rondo.backends.cpu.recompute import backward_in_segments, entries, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec, padded, room_for, spec_for
 from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
 from rondo.cells import Cell
+from rondo.errors import UsageError
 
 _RUN = (
     "str cell, Tensor x, Tensor[] weights, Tensor[] given, Tensor[] fresh, Tensor[] masks, "
@@ -71,6 +73,7 @@ _MANY = len(_Asked._fields)
 
 
 def _forward(*arguments: Any) -> list[Tensor]:
+    _refuse_forward_mode()
     *asked, training, outputs = arguments
     run = _Asked(*asked)
     how: dict[str, Any] = {"reverse": run.reverse, "outputs": outputs}
@@ -81,6 +84,7 @@ def _forward(*arguments: Any) -> list[Tensor]:
 
 
 def _backward(*arguments: Any) -> list[Tensor]:
+    _refuse_forward_mode()
     *asked, grads, has_grad, needs_x, sequence, rest = arguments
     run = _Asked(*asked)
     arrived = _spread(grads, has_grad)
@@ -88,6 +92,12 @@ def _backward(*arguments: Any) -> list[Tensor]:
     if sequence is None:
         return backward_in_segments(run.spec, run.inputs, arrived, recompute=run.recompute, **how)
     return run_backward(run.spec, run.inputs, arrived, sequence=sequence, **how)
+
+
+def _refuse_forward_mode() -> None:
+    """Torch would take an operator without forward derivatives for one whose derivatives are zero."""
+    if forward_mode():
+        raise UsageError("rondo::unroll has no forward-mode derivatives; a layer that is called has the reference's")
 
 
 def _spread(grads: Sequence[Tensor], has_grad: Sequence[bool]) -> list[Tensor | None]:
