@@ -68,6 +68,16 @@ def test_layers_run_in_all_cases(suite: Any, tmp_path: Path) -> None:
     assert {row["baseline"].partition(",")[0] for row in found["train"]["rows"]} == {"torch.nn", "eager loop"}
 
 
+def test_one_row_beside_a_competing_process(suite: Any, tmp_path: Path) -> None:
+    found = run(suite, tmp_path, "--only", "busy", "--cells", "lstm", "--shapes", "1x3x4x5")["busy"]
+    assert [row["key"] for row in found["rows"]] == ["busy/forward/lstm/1×3×4×5", "busy/train/lstm/1×3×4×5"]
+    for row in found["rows"]:
+        assert row["processes"] >= 1
+        assert len(row["slower"]) == len(row["torch_slower"]) == 3
+    other = run(suite, tmp_path / "other", "--only", "busy", "--cells", "mgu")["busy"]
+    assert "gru and lstm" in other["runs"][0]["skipped"]
+
+
 def test_a_row_that_is_measured_again_replaces_the_old_one(suite: Any, tmp_path: Path) -> None:
     words = ("--only", "forward", "--cells")
     before = run(suite, tmp_path, *words, "gru", "rnn")["forward"]
