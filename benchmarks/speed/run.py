@@ -69,7 +69,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS))
-    made.add_argument("--cells", nargs="+", metavar="CELL", help="for train, forward and busy; default: all of the registry")
+    made.add_argument(
+        "--cells", nargs="+", metavar="CELL", help="for train, forward and busy; default: all of the registry"
+    )
     made.add_argument("--shapes", nargs="+", metavar="BxTxIxH", help="for train, forward and busy; default: the six")
     made.add_argument("--rounds", type=int, help=f"at most; default {FULL.rounds}")
     made.add_argument("--threads", type=int, default=2)
