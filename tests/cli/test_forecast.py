@@ -123,6 +123,12 @@ def test_a_backtest_of_a_recipe(rondo: Run, table: Path, tmp_path: Path) -> None
     said = rondo("backtest", recipe, table, "--automatic-seconds", 0, "--device", "cpu")
     assert said.code == 0, said.err
     assert "14 forecasts of 2 rows" in said.out
+    words = ["--automatic-seconds", 0, "--device", "cpu", "--json"]
+    plain, scaled, last = (rondo("backtest", recipe, table, *words, *more).json["metrics"]["mae"]
+                           for more in ((), ("--scaled",), ("--scored-step", 2)))  # fmt: skip
+    width = frame(last=50)["load"].std(ddof=0)
+    assert scaled == pytest.approx(plain / width)
+    assert plain != last
     recipe.write_text("horison = 2\n")
     assert "did you mean 'horizon'" in rondo("backtest", recipe, table).err
 

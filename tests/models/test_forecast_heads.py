@@ -95,6 +95,29 @@ def test_each_loss_is_smallest_at_the_truth(name: Any) -> None:
         np.testing.assert_allclose(found, np.quantile(values, [0.1, 0.9]), atol=1.1 if head.counts else 0.4)
 
 
+@pytest.mark.parametrize("name", get_args(HeadName))
+@pytest.mark.parametrize("size", [0.01, 1.0, 40.0])
+def test_the_first_parameters_say_how_values_are_spread(name: Any, size: float) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.negative_binomial(6, 0.4, 4000) if name == "negative_binomial" else rng.normal(3, 2, 4000)
+    head, values = make_head(name).double(), torch.tensor(drawn * size, dtype=torch.float64)
+    unit = torch.full((4000,), 1 / size, dtype=torch.float64)
+    said = head.start(values, unit)
+    assert said.shape == (head.size,)
+    assert head.point(said[None], unit[:1]).item() == pytest.approx(np.mean(drawn) * size, abs=0.1 * size)
+    if head.draws:
+        found = head.quantiles(said[None], (0.1, 0.9), unit[:1])[0]
+        np.testing.assert_allclose(found, np.quantile(drawn, [0.1, 0.9]) * size, atol=0.6 * size)
+
+
+@pytest.mark.parametrize("name", get_args(HeadName))
+def test_the_first_parameters_of_values_that_are_all_the_same(name: Any) -> None:
+    head = make_head(name)
+    said = head.start(torch.zeros(5), torch.ones(5))
+    assert torch.isfinite(said).all()
+    assert head.point(said[None], torch.ones(1)).item() == pytest.approx(0, abs=0.01)
+
+
 def test_losses_of_points_differ() -> None:
     target = torch.tensor([0.0, 3.0])
     said = torch.zeros(2, 1)

@@ -164,6 +164,34 @@ def test_a_wave_is_learned(strategy: Any) -> None:
     assert losses[-1] < 0.02
 
 
+@STRATEGIES
+@pytest.mark.parametrize("head", ["quantiles", "student_t"])
+def test_the_first_forecast_is_about_what_targets_are(strategy: Any, head: HeadName) -> None:
+    model = network(strategy, head=head)
+    targets = 0.2 * torch.randn(400, H, generator=torch.Generator().manual_seed(5)) + 3
+    targets[::7] = torch.nan
+    given = inputs(batch=400)
+
+    def covered() -> float:
+        parameters = model(given, targets.nan_to_num(3.0))
+        low, high = model.head.quantiles(parameters, (0.1, 0.9), given.unit[:, None].expand(400, H)).unbind(-1)
+        known = ~targets.isnan()
+        return float(((low <= targets) & (targets <= high))[known].float().mean())
+
+    with torch.no_grad():
+        before = covered()
+        model.begin(targets, given.unit)
+        assert before < 0.5
+        assert 0.7 < covered() < 0.9
+
+
+def test_targets_that_are_all_missing_say_nothing() -> None:
+    model = network("direct")
+    before = model.leave.bias.clone()
+    model.begin(torch.full((4, H), torch.nan), torch.ones(4))
+    assert torch.equal(model.leave.bias, before)
+
+
 @pytest.mark.parametrize(("option", "value"), [("hidden", 9), ("segment", 2), ("head", "student_t"), ("layers", 2)])
 def test_options_change_the_network(option: str, value: Any) -> None:
     plain = sum(p.numel() for p in network("segments").parameters())

@@ -34,6 +34,9 @@ FOLDS = (
     Option("embargo", int, "Rows before each fold's first forecast that are not learned from.", default=0),
     Option("align", str, "time: no series is learned from beyond the moment another is forecast at; end: each counts "
            "from its own end.", default="time", metavar="time|end"),
+    Option("scaled", bool, "Errors of values scaled by the training part of their series, as benchmarks state them.",
+           pair=False),
+    Option("scored_step", int, "Of the horizon this step alone is scored; default: all.", metavar="N"),
     Option("automatic_seconds", float, "Seconds for AutoETS and AutoTheta; default: as long as the model took."),
 )  # fmt: skip
 PAGE = Option("report", str, "Write the page with figures to this file.", metavar="FILE.html")

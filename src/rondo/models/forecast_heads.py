@@ -54,6 +54,10 @@ class Head(nn.Module, ABC):
     def sample(self, parameters: Tensor, unit: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw for each value."""
 
+    @abstractmethod
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        """The parameters (size,) that say how values (N,) with their units are spread: where learning begins."""
+
 
 class Point(Head):
     """A number, by squared, absolute or Huber's loss (1964, with its bend at 1)."""
@@ -80,6 +84,9 @@ class Point(Head):
 
     def sample(self, parameters: Tensor, unit: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return parameters[..., 0]
+
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        return (values.mean() if self.kind == "mse" else values.quantile(0.5)).reshape(1)
 
 
 class Quantiles(Head):
@@ -121,6 +128,11 @@ class Quantiles(Head):
         drawn = torch.rand(values.shape[:-1], generator=generator, dtype=values.dtype, device=values.device)
         return self._between(values, drawn[..., None])[..., 0]
 
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        known = values.quantile(self.tau.to(values.dtype))
+        steps = _before_softplus(known.diff())
+        return torch.cat([steps[: self.middle], known[self.middle : self.middle + 1], steps[self.middle :]])
+
     def _between(self, values: Tensor, wanted: Tensor) -> Tensor:
         """At other levels: on lines between those there are; beyond the outermost, along the last line."""
         if len(self.levels) == 1:
@@ -159,6 +171,9 @@ class Gaussian(Head):
         drawn = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return mean + scale * drawn
 
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        return torch.stack([values.mean(), _before_softplus(values.std(correction=0))])
+
 
 class StudentT(Head):
     """Student's t with more than 2 degrees of freedom, for heavy tails; loss: negative log-likelihood."""
@@ -192,6 +207,12 @@ class StudentT(Head):
         normal = torch.randn(location.shape, generator=generator, dtype=location.dtype, device=location.device)
         chi = 2 * torch._standard_gamma(degrees / 2, generator=generator)
         return location + scale * normal * torch.sqrt(degrees / chi.clamp_min(1e-12))
+
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        low, middle, high = values.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype))
+        degrees = torch.tensor(3.0, dtype=values.dtype)
+        quartile = float(special.stdtrit(2 + float(F.softplus(degrees)), 0.75))
+        return torch.stack([middle, _before_softplus((high - low) / 2 / quartile), degrees])
 
 
 class NegativeBinomial(Head):
@@ -232,6 +253,12 @@ class NegativeBinomial(Head):
         rate = torch._standard_gamma(1 / shape, generator=generator) * shape * mean
         return torch.poisson(rate, generator=generator) / unit
 
+    def start(self, values: Tensor, unit: Tensor) -> Tensor:
+        typical = unit.quantile(0.5)
+        mean, variance = values.mean() * typical, values.var(correction=0) * typical**2
+        shape = (variance - mean) / mean.clamp_min(_LEAST) ** 2
+        return torch.stack([_before_softplus(values.mean()), _before_softplus(shape * typical.sqrt())])
+
 
 HEADS: dict[HeadName, Callable[[], Head]] = {
     "mse": lambda: Point("mse"),
@@ -249,6 +276,12 @@ def make_head(name: HeadName) -> Head:
     if name not in HEADS:
         raise UsageError(f"there is no head '{name}'{nearest(str(name), get_args(HeadName))}")
     return HEADS[name]()
+
+
+def _before_softplus(wanted: Tensor) -> Tensor:
+    """What becomes a value by softplus; of a smaller one than the least, the least."""
+    least = wanted.clamp_min(_LEAST)
+    return least + torch.log(-torch.expm1(-least))
 
 
 def _levels(levels: Sequence[float], like: Tensor) -> Tensor:

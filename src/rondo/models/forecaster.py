@@ -31,6 +31,10 @@ from rondo.models.options import RecurrentOptions
 Strategy = Literal["segments", "direct", "decoder", "recursive"]
 KIND_WIDTH = 8
 """The most values that a vector of a kind has; of few kinds it has fewer."""
+START_WEIGHT = 0.1
+"""What the weights of the last layer are multiplied by before anything is learned: small beside its bias."""
+MOST_STARTED = 1_000_000
+"""Values whose spread a step of the first forecast has, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +165,23 @@ class Forecaster(nn.Module):
                 self.position = nn.Parameter(torch.randn(horizon, hidden) * 0.1)
                 self.decoder = options.build(hidden + ahead + static, cell=cell)
             self.leave = nn.Linear(self.recurrent.output_size, steps * size)
+
+    @torch.no_grad()
+    def begin(self, targets: Tensor, unit: Tensor) -> None:
+        """Let the first forecast, whatever the context, be about how scaled ``targets`` (N, horizon) are spread.
+
+        ``unit`` (N,) is theirs. Where the last layer serves several steps, it begins with what they have in common.
+        """
+        size, slots = self.head.size, self.leave.out_features // self.head.size
+        self.leave.weight *= START_WEIGHT
+        if self.strategy == "direct" and self.ahead is not None:  # it reaches the forecast, too
+            self.ahead.weight *= START_WEIGHT
+        for slot in range(slots):
+            own, units = targets[:, slot::slots], unit[:, None].expand_as(targets)[:, slot::slots]
+            known = ~torch.isnan(own)
+            if known.any():
+                some = slice(None, None, -(-int(known.sum()) // MOST_STARTED))
+                self.leave.bias[slot * size : (slot + 1) * size] = self.head.start(own[known][some], units[known][some])
 
     def forward(self, inputs: ForecastInputs, target: Tensor | None = None) -> Tensor:
         """Parameters (B, horizon, size); `recursive` reads the scaled ``target`` (B, horizon), NaN where missing."""

@@ -41,6 +41,11 @@ class ForecasterEnsemble(nn.Module):
         """That of the first: it shows how all are made."""
         return self.members[0].recurrent
 
+    def begin(self, targets: Tensor, unit: Tensor) -> None:
+        """Each as `Forecaster.begin`."""
+        for member in self.members:
+            member.begin(targets, unit)
+
     def forward(self, inputs: ForecastInputs, target: Tensor | None = None) -> Tensor:
         """Parameters (members, B, horizon, size)."""
         return torch.stack([member(inputs, target) for member in self.members])

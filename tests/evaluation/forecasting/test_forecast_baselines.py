@@ -14,7 +14,7 @@ from rondo.data.series.scaling import Scaler
 from rondo.data.series.windows import training_windows
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.forecasting import automatic
-from rondo.evaluation.forecasting.backtest import score_baseline, usual_baselines
+from rondo.evaluation.forecasting.backtest import ScoredAs, score_baseline, usual_baselines
 from rondo.evaluation.forecasting.baselines import Baseline, Drift, LastValue, Mean, SeasonalLastValue
 from rondo.evaluation.forecasting.folds import Fold, rolling_origin, split_rows
 from rondo.evaluation.forecasting.linear import Linear
@@ -167,13 +167,29 @@ def test_folds_are_fitted_anew() -> None:
 
 
 def test_scored_in_another_unit() -> None:
-    made = SeriesSet.from_arrays([10 * wave(noise=0.5)])
+    made = SeriesSet.from_arrays([10 * wave(noise=0.5)], season=12)
     folds = rolling_origin(made, horizon=3, test_rows=40)
     plain = score_baseline(LastValue, folds).scores.summary()
     scaler = Scaler.fit(folds[0].training, "standard")
-    scaled = score_baseline(LastValue, folds, transform=scaler.apply).scores.summary()
-    assert scaled["mae"] == pytest.approx(plain["mae"] / scaler.width[0])
-    assert scaled["crps"] == pytest.approx(plain["crps"] / scaler.width[0])
+    scaled = score_baseline(LastValue, folds, scored=ScoredAs(scaled=True)).scores.summary()
+    for error in ("mae", "rmse", "crps"):
+        assert scaled[error] == pytest.approx(plain[error] / scaler.width[0])
+    for same in ("mase", "rse", "coverage_80"):
+        assert scaled[same] == pytest.approx(plain[same])
+
+
+def test_one_step_of_the_horizon_is_scored() -> None:
+    folds = rolling_origin(SeriesSet.from_arrays([wave(noise=0.5)]), horizon=3, test_rows=40)
+    whole = score_baseline(LastValue, folds).scores
+    for step in (1, 3):
+        alone = score_baseline(LastValue, folds, scored=ScoredAs(step=step)).scores
+        assert (len(alone), alone.counted) == (len(whole), len(whole))
+        for error in ("mae", "rmse", "crps"):
+            assert alone.summary()[error] == pytest.approx(whole.by_step[error][step - 1])
+        assert np.isnan(alone.by_step["mae"]).sum() == 2
+    for step in (0, 4):
+        with pytest.raises(UsageError, match=f"from 1 to the horizon, 3, not {step}"):
+            score_baseline(LastValue, folds, scored=ScoredAs(step=step))
 
 
 def test_etth1(data_folder: Path) -> None:
@@ -181,8 +197,7 @@ def test_etth1(data_folder: Path) -> None:
     made = from_frame(read_frame(data_folder / "ett" / "ETTh1.csv.gz"))
     training, windows = made.cut(8640), split_rows(made, 96, 11520, 14400).windows
     found = score_baseline(
-        lambda: Linear((336,)), [Fold(training, windows, 0)], transform=Scaler.fit(training, "standard").apply,
-        probabilistic=False,
+        lambda: Linear((336,)), [Fold(training, windows, 0)], scored=ScoredAs(scaled=True), probabilistic=False,
     ).scores  # fmt: skip
     assert len(found) == 7 * 2785
     assert found.summary()["mse"] == pytest.approx(0.370, abs=0.001)

@@ -132,6 +132,24 @@ def test_pieces_are_added_up() -> None:
     assert halves[1]["mae"] == pytest.approx(np.abs(error[6:]).mean())
 
 
+def test_relative_squared_error() -> None:
+    rng = np.random.default_rng(2)
+    actual, said = 1000 + rng.normal(size=(30, 3)).cumsum(axis=0), 1000 + rng.normal(size=(30, 3))
+    scorer = Scorer()
+    for half in (slice(12), slice(12, 30)):
+        scorer.add(actual[half], said[half], which=0, origin=np.arange(30)[half], scale=1.0)
+    scores = scorer.done()
+    expected = np.sqrt(((actual - said) ** 2).sum() / ((actual - actual.mean()) ** 2).sum())
+    assert scores.summary()["rse"] == pytest.approx(expected)
+    by_step = np.sqrt(((actual - said) ** 2).sum(axis=0) / ((actual - actual.mean(axis=0)) ** 2).sum(axis=0))
+    np.testing.assert_allclose(scores.by_step["rse"], by_step)
+    early = scores.choose(scores.origin < 12).summary()["rse"]
+    assert early == pytest.approx(np.sqrt(((actual - said)[:12] ** 2).mean()) / actual[:12].std())
+    same = Scorer()
+    same.add(np.full((2, 2), 7.1), np.ones((2, 2)), which=0, origin=[0, 1], scale=1.0)
+    assert np.isnan(same.done().summary()["rse"])
+
+
 def test_each_series_counts_the_same_in_smape_and_mase() -> None:
     scorer = Scorer()
     scorer.add(np.ones((3, 2)), np.full((3, 2), 2.0), which=0, origin=[0, 1, 2], scale=1.0)

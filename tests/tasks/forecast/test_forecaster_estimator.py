@@ -142,6 +142,31 @@ def test_backtest_refits_and_names_leaks() -> None:
     assert [alarm.kind for alarm in found.alarms] == ["target in a covariate"]
 
 
+def test_backtest_in_other_units() -> None:
+    forecaster = Forecaster(**SMALL, time="when", head="mae")
+    plain, scaled, last = (
+        forecaster.backtest(wide(), origins=6, automatic_seconds=0, **options).to_json()
+        for options in ({}, {"scaled": True}, {"scored_step": 4})
+    )
+    width = np.std(wide()["load"].to_numpy()[:111])
+    assert scaled["metrics"]["mae"] == pytest.approx(plain["metrics"]["mae"] / width, rel=0.1)
+    assert (scaled["scaled"], scaled["metrics"]["rse"]) == (True, pytest.approx(plain["metrics"]["rse"], rel=0.1))
+    assert last["metrics"]["mae"] != plain["metrics"]["mae"]
+    assert (last["scored_step"], last["windows"]) == (4, plain["windows"])
+    assert plain["trainings"][0]["steps"] == SMALL["steps"]
+
+
+def test_beside_points_baselines_are_points() -> None:
+    """What is asked of the baselines is what the model says; their samples for long horizons take their time."""
+    options = {**SMALL, "time": "when"}
+    points = Forecaster(**options, head="mae").backtest(wide(), origins=3, automatic_seconds=0).to_json()
+    said = Forecaster(**options, head="mae", conformal=True).backtest(wide(), origins=3, automatic_seconds=0).to_json()
+    for name, metrics in points["baselines"].items():
+        assert set(metrics) == set(points["metrics"])
+        assert set(said["baselines"][name]) == set(said["metrics"]) == {*metrics, "crps", "pinball", "coverage_50",
+            "coverage_80", "coverage_95", "weighted_quantile_loss"}  # fmt: skip
+
+
 def test_unknown_parameter() -> None:
     with pytest.raises(UsageError, match="did you mean 'horizon'"):
         Forecaster(horizn=3)

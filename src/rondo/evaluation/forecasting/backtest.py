@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rondo.data.series import SeriesSet
+from rondo.data.series.scaling import Scaler
 from rondo.data.series.windows import Windows
+from rondo.errors import UsageError
 from rondo.evaluation.forecasting.baselines import Baseline, simple_baselines
 from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.linear import Linear
@@ -44,32 +46,62 @@ def scales(training: SeriesSet) -> Floats:
     return np.array([seasonal_error(training.series(which), training.season) for which in range(len(training))])
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredAs:
+    """In what unit errors are, and of which steps."""
+
+    scaled: bool = False
+    """Values are scaled by the training part of their series (mean 0, deviation 1)."""
+    step: int | None = None
+    """Of the horizon this step alone counts, from 1 on."""
+
+    def into(self, scorer: Scorer, fold: Fold) -> Callable[..., None]:
+        """Takes windows, points and samples or quantiles of a fold in the data's unit, and scores them."""
+        scaler = Scaler.fit(fold.training, "standard" if self.scaled else "none")
+        widths = scales(fold.training) / scaler.width
+        horizon = fold.windows.horizon
+        if self.step is not None and not 1 <= self.step <= horizon:
+            raise UsageError(f"the step that is scored is from 1 to the horizon, {horizon}, not {self.step}")
+        left_out = np.full(horizon, self.step is not None)
+        if self.step is not None:
+            left_out[self.step - 1] = False
+
+        def add(
+            windows: Windows, points: Floats, *, samples: Floats | None = None, quantiles: Floats | None = None
+        ) -> None:
+            which = windows.which
+            actual = scaler.apply(windows.actual(), which)
+            actual[:, left_out] = np.nan
+            scorer.add(
+                actual, scaler.apply(points, which), which=which, origin=windows.moment, scale=widths[which],
+                samples=None if samples is None else scaler.apply(samples, which),
+                quantiles=None if quantiles is None else scaler.apply(quantiles, which),
+            )  # fmt: skip
+
+        return add
+
+
+PLAINLY = ScoredAs()
+"""In the data's unit, all steps."""
+
+
 def score_baseline(
     make: Callable[[], Baseline],
     folds: Sequence[Fold],
     *,
     validation: Callable[[Fold], Windows | None] = lambda fold: None,
-    transform: Callable[[Floats, npt.NDArray[np.int64]], Floats] | None = None,
+    scored: ScoredAs = PLAINLY,
     probabilistic: bool = True,
 ) -> Outcome:
-    """A baseline over all windows of all folds, in each fitted on its training part.
-
-    ``transform`` turns values (N, ...) of series (N,) into the unit that is scored in, where that is not the data's.
-    """
+    """A baseline over all windows of all folds, in each fitted on its training part."""
     started = time.perf_counter()
     scorer = Scorer()
     for fold in folds:
         horizon = fold.windows.horizon
         baseline = make().fit(fold.training, horizon, validation(fold))
         residuals = Residuals().fit(baseline, fold.training, horizon) if probabilistic else None
-        units = scales(fold.training)
+        add = scored.into(scorer, fold)
         for piece in fold.windows.pieces(max(1, _PIECE // (horizon * (residuals.paths if residuals else 1)))):
-            points, actual = baseline.forecast(piece), piece.actual()
-            samples = None if residuals is None else residuals.samples(points, piece.which)
-            if transform is not None:
-                points, actual = transform(points, piece.which), transform(actual, piece.which)
-                samples = None if samples is None else transform(samples, piece.which)
-            scorer.add(
-                actual, points, which=piece.which, origin=piece.moment, scale=units[piece.which], samples=samples
-            )
+            points = baseline.forecast(piece)
+            add(piece, points, samples=None if residuals is None else residuals.samples(points, piece.which))
     return Outcome(baseline.name, baseline.about, scorer.done(), time.perf_counter() - started)

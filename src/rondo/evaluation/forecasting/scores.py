@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,10 @@ class WindowScores:
     """(N,) What MASE is relative to."""
     size: Floats
     """(N,) Sum of the absolute values."""
+    total: Floats
+    """(N,) Sum of the values."""
+    squares: Floats
+    """(N,) Sum of their squares."""
     crps: Floats | None
     """(N,) Sums; None if the forecasts were points."""
     pinball: Floats | None
@@ -47,7 +51,7 @@ class WindowScores:
     hits: Floats | None
     """(N, coverages) How many values lay within."""
     by_step: dict[str, Floats]
-    """Of each step of the horizon: mae, rmse, and crps if there is one."""
+    """Of each step of the horizon: mae, rmse, rse, and crps if there is one; NaN of a step that was not scored."""
     levels: tuple[float, ...] = LEVELS
 
     def __len__(self) -> int:
@@ -59,12 +63,17 @@ class WindowScores:
         return int(self.count.sum())
 
     def summary(self) -> dict[str, float]:
-        """All metrics: errors over all values; sMAPE and MASE for each series, then their mean, as in M4."""
+        """All metrics: errors over all values; sMAPE and MASE for each series, then their mean, as in M4.
+
+        ``rse`` is the root of the squared error relative to that of the mean of all values that were scored, all series
+        together (Lai et al. 2018, "Modeling Long- and Short-Term Temporal Patterns with Deep Neural Networks").
+        """
         total = self.counted
         found = {
             "mae": float(self.absolute.sum() / total),
             "mse": float(self.squared.sum() / total),
             "rmse": float(np.sqrt(self.squared.sum() / total)),
+            "rse": float(_relative(*(one.sum() for one in (self.squared, self.count, self.total, self.squares)))),
             "smape": self._over_series(self.smape),
             "mase": self._over_series(self.absolute / self.scale),
         }
@@ -90,14 +99,8 @@ class WindowScores:
 
     def choose(self, windows: npt.NDArray[np.bool_]) -> WindowScores:
         """Some of the windows; what there is by step stays that of all."""
-        return WindowScores(
-            self.which[windows], self.origin[windows], self.count[windows], self.absolute[windows],
-            self.squared[windows], self.smape[windows], self.scale[windows], self.size[windows],
-            None if self.crps is None else self.crps[windows],
-            None if self.pinball is None else self.pinball[windows],
-            None if self.hits is None else self.hits[windows],
-            self.by_step, self.levels,
-        )  # fmt: skip
+        arrays = ((f.name, getattr(self, f.name)) for f in fields(self) if f.name not in ("by_step", "levels"))
+        return replace(self, **{name: array[windows] for name, array in arrays if array is not None})
 
     def _over_series(self, sums: Floats) -> float:
         """The mean over series of each one's mean over its values; series without any (NaN) are left out."""
@@ -144,12 +147,14 @@ class Scorer:
         if score is not None:
             sums = np.nansum(metrics.pinball(actual, found, self.levels), axis=1)
             hits = np.stack([self._hits(actual, found, coverage) for coverage in COVERAGES], axis=-1)
-        parts = [absolute, squared, metrics.smape_parts(actual, point), np.abs(actual)]
+        there = np.nan_to_num(actual)
+        parts = [absolute, squared, metrics.smape_parts(actual, point)]
         self._parts.append(
             [
                 (~np.isnan(gaps)).sum(axis=1).astype(np.float64),
                 *(np.nansum(part, axis=1) for part in parts),
                 np.broadcast_to(np.asarray(scale, np.float64), len(gaps)),
+                *(part.sum(axis=1) for part in (np.abs(there), there, there * there)),
                 None if score is None else np.nansum(score, axis=1),
                 sums,
                 hits,
@@ -157,8 +162,8 @@ class Scorer:
         )
         whole = [np.broadcast_to(np.asarray(one, np.int64), len(gaps)) for one in (which, origin)]
         self._ends.append((whole[0], whole[1]))
-        columns = [(~np.isnan(gaps)).sum(axis=0), np.nansum(absolute, axis=0), np.nansum(squared, axis=0)]
-        self._steps.append(np.stack([*columns, np.nansum(gaps * 0 if score is None else score, axis=0)]))
+        columns = [~np.isnan(gaps), absolute, squared, there, there * there, gaps * 0 if score is None else score]
+        self._steps.append(np.stack([np.nansum(column, axis=0) for column in columns]))
 
     def done(self) -> WindowScores:
         """The scores of all windows that were added."""
@@ -168,21 +173,27 @@ class Scorer:
             None if parts[0] is None else np.concatenate([part for part in parts if part is not None])
             for parts in zip(*self._parts, strict=True)
         ]
-        count, absolute, squared, smape, size, scale, score, sums, hits = columns
-        if count is None or absolute is None or squared is None or smape is None or size is None or scale is None:
-            raise DataError("there is no window to score.")
+        count, absolute, squared, smape, scale, size, total, squares = (
+            np.zeros(0) if column is None else column for column in columns[:-3]
+        )
         if not count.sum():
             raise DataError("all values that were to be scored are missing.")
-        number, errors, squares, scores = np.sum(self._steps, axis=0)
-        with np.errstate(invalid="ignore"):
-            by_step = {"mae": errors / number, "rmse": np.sqrt(squares / number)}
-            if score is not None:
-                by_step["crps"] = scores / number
         which, origin = (np.concatenate(ends) for ends in zip(*self._ends, strict=True))
+        score, sums, hits = columns[-3:]
         return WindowScores(
-            which, origin, count.astype(np.int64), absolute, squared, smape, scale, size, score, sums, hits, by_step,
-            self.levels,
+            which, origin, count.astype(np.int64), absolute, squared, smape, scale, size, total, squares, score, sums,
+            hits, self._by_step(score is not None), self.levels,
         )  # fmt: skip
+
+    def _by_step(self, has_crps: bool) -> dict[str, Floats]:
+        number, absolute, squared, total, squares, score = np.sum(self._steps, axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = {
+                "mae": absolute / number,
+                "rmse": np.sqrt(squared / number),
+                "rse": _relative(squared, number, total, squares),
+            }
+            return found | ({"crps": score / number} if has_crps else {})
 
     def _hits(self, actual: Floats, found: Floats, coverage: float) -> Floats:
         low, high = (self._level((1 + sign * coverage) / 2) for sign in (-1, 1))
@@ -190,6 +201,14 @@ class Scorer:
 
     def _level(self, level: float) -> int:
         return int(np.argmin(np.abs(np.asarray(self.levels) - level)))
+
+
+def _relative(squared: Floats, number: Floats, total: Floats, squares: Floats) -> Floats:
+    """Relative squared error; NaN where the values are all the same."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = squares - total * total / number
+        ratio: Floats = np.sqrt(np.where(spread > 1e-12 * squares, squared / spread, np.nan))
+    return ratio
 
 
 def between(quantiles: Floats, told: Sequence[float], wanted: Sequence[float]) -> Floats:

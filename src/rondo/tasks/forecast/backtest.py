@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from rondo.errors import DataError
 from rondo.evaluation.forecasting import automatic
-from rondo.evaluation.forecasting.backtest import Outcome, scales, score_baseline, usual_baselines
+from rondo.evaluation.forecasting.backtest import PLAINLY, Outcome, ScoredAs, scales, score_baseline, usual_baselines
 from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal_accuracy, skill, strongest
 from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.leaks import Alarm, examine
 from rondo.evaluation.forecasting.scores import LEVELS, Scorer, WindowScores
 from rondo.tasks.forecast.evidence import Evidence
 from rondo.tasks.forecast.model import ForecastModel
+from rondo.training.protocols import TrainingSummary
 
 _PIECE = 2048
 
@@ -46,6 +47,9 @@ class Backtest:
     """That of the last fold."""
     seconds: float
     """For fitting and forecasting with the model."""
+    scored: ScoredAs = PLAINLY
+    trainings: tuple[TrainingSummary, ...] = ()
+    """How the model was trained in each fold; empty where it came from elsewhere."""
 
     def overlap(self, step: int) -> int:
         """How many forecasts of so many steps share values with their neighbours."""
@@ -65,6 +69,8 @@ class Backtest:
             "horizon": len(self.scores.by_step["mae"]),
             "windows": len(self.scores),
             "folds": len(self.folds),
+            "scaled": self.scored.scaled,
+            "scored_step": self.scored.step,
             "metrics": self.scores.summary(),
             "baselines": {name: outcome.scores.summary() for name, outcome in self.baselines.items()},
             "automatic": {
@@ -79,6 +85,10 @@ class Backtest:
                 str(step): self.evidence.direction(step, self.overlap(step)) for step in self.evidence.directions
             },
             "alarms": [str(alarm) for alarm in self.alarms],
+            "trainings": [
+                {"steps": one.steps, "schedule_steps": one.schedule_steps, "seconds": one.seconds}
+                for one in self.trainings
+            ],
         }
 
 
@@ -91,22 +101,33 @@ def _finite(value: Any) -> Any:
 
 
 def run_backtest(
-    folds: Sequence[Fold], fitted: Callable[[Fold], ForecastModel], *, automatic_seconds: float | None = None
+    folds: Sequence[Fold],
+    fitted: Callable[[Fold], ForecastModel],
+    *,
+    scored: ScoredAs = PLAINLY,
+    automatic_seconds: float | None = None,
 ) -> Backtest:
-    """Fit in each fold, score all of its windows; then the baselines on the same."""
+    """Fit in each fold, score all of its windows; then the baselines on the same: as points, if the model says such."""
     evidence = Evidence()
     started = time.perf_counter()
     scorer = Scorer()
     model: ForecastModel | None = None
+    trainings = []
     for fold in folds:
         model = fitted(fold)
-        score_model(model, fold, scorer, evidence)
+        score_model(model, fold, scorer, scored, evidence)
+        trainings += [] if model.summary is None else [model.summary]
     if model is None:
         raise DataError("there is no fold to be scored.")
     seconds = time.perf_counter() - started
     scores = scorer.done()
     made = usual_baselines(folds[0].training.season)
-    outcomes = [score_baseline(make, folds, validation=lambda fold: fold.validation) for make in made]
+    outcomes = [
+        score_baseline(
+            make, folds, validation=lambda fold: fold.validation, scored=scored, probabilistic=model.has_quantiles
+        )
+        for make in made
+    ]
     baselines = {outcome.name: outcome for outcome in outcomes}
     best = strongest({name: outcome.scores for name, outcome in baselines.items()}, "mae")
     try:
@@ -116,40 +137,37 @@ def run_backtest(
     alarms = {(alarm.kind, alarm.column): alarm for fold in folds for alarm in examine(fold)}
     return Backtest(
         scores, baselines,
-        _automatic(folds[-1], model, seconds if automatic_seconds is None else automatic_seconds),
+        _automatic(folds[-1], model, seconds if automatic_seconds is None else automatic_seconds, scored),
         best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), tuple(folds),
-        evidence, model, seconds,
+        evidence, model, seconds, scored, tuple(trainings),
     )  # fmt: skip
 
 
-def score_model(model: ForecastModel, fold: Fold, scorer: Scorer, evidence: Evidence | None = None) -> None:
+def score_model(
+    model: ForecastModel, fold: Fold, scorer: Scorer, scored: ScoredAs, evidence: Evidence | None = None
+) -> None:
     """Add all windows of a fold."""
-    units = scales(fold.training)
+    add, units = scored.into(scorer, fold), scales(fold.training)
     levels = LEVELS if model.has_quantiles else ()
     for piece in fold.windows.pieces(_PIECE):
         said = model.forecast(piece, levels)
-        scorer.add(
-            piece.actual(), said.points, which=piece.which, origin=piece.moment, scale=units[piece.which],
-            quantiles=said.quantiles,
-        )  # fmt: skip
+        add(piece, said.points, quantiles=said.quantiles)
         if evidence is not None:
             evidence.add(piece, said, units[piece.which])
 
 
-def _automatic(fold: Fold, model: ForecastModel, seconds: float) -> dict[str, tuple[WindowScores, WindowScores, str]]:
+def _automatic(
+    fold: Fold, model: ForecastModel, seconds: float, scored: ScoredAs
+) -> dict[str, tuple[WindowScores, WindowScores, str]]:
     """On windows of the last fold, within the time, half of it for each; nothing where statsforecast is missing."""
     if seconds <= 0 or not automatic.installed():
         return {}
     found: dict[str, tuple[WindowScores, WindowScores, str]] = {}
-    units = scales(fold.training)
     for name in automatic.NAMES:
         said = automatic.forecast(fold.windows, name, seconds=seconds / len(automatic.NAMES))
         theirs, ours = Scorer(), Scorer()
-        windows = said.windows
-        theirs.add(
-            windows.actual(), said.points, which=windows.which, origin=windows.moment, scale=units[windows.which],
-            quantiles=np.asarray(said.quantiles),
-        )  # fmt: skip
-        score_model(model, Fold(fold.training, windows, fold.embargo), ours)
+        same = replace(fold, windows=said.windows)
+        scored.into(theirs, same)(said.windows, said.points, quantiles=np.asarray(said.quantiles))
+        score_model(model, same, ours, scored)
         found[name] = theirs.done(), ours.done(), said.about
     return found

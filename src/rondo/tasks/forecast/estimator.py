@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,24 +13,25 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from rondo.data.series import FrameFormat, SeriesSet, from_frame
-from rondo.data.series.windows import Windows, moments, training_windows
-from rondo.errors import DataError, ModelError, UsageError
-from rondo.evaluation.forecasting.folds import Fold, Refit, named_rows, rolling_origin
+from rondo.data.series.windows import Windows, moments
+from rondo.errors import DataError, UsageError
+from rondo.evaluation.forecasting.backtest import ScoredAs
+from rondo.evaluation.forecasting.folds import Fold, Refit
 from rondo.models.forecast_heads import LEVELS
 from rondo.tasks.estimator import Estimator, finished
 from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
+from rondo.tasks.forecast.framing import about_frame, kinds_of, reading_of
 from rondo.tasks.forecast.history import joined, recent
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
-from rondo.tasks.forecast.options import ForecastData, ForecastOptions
+from rondo.tasks.forecast.options import ForecastOptions
+from rondo.tasks.forecast.parts import folds_of, held_out
 from rondo.tasks.options import checked
 from rondo.tasks.parameters import with_parameters
 from rondo.training.protocols import Progress
 
 USUAL_LEVELS = (0.1, 0.9)
-MOST_VALID = 20_000
-"""Windows of the validation part that are laid out; training is watched on some of them."""
 
 
 @with_parameters(ForecastOptions, sections=("reading", "data", "model", "training"))
@@ -128,17 +129,14 @@ class Forecaster(Estimator):
         The forecast is that of this model given the whole history.
         """
         check_is_fitted(self, "model_")
-        reading, rows = self._reading(), self.model_.rows_kept
+        reading, rows = reading_of(self.model_.config), self.model_.rows_kept
         if not hasattr(self, "series_"):
-            new = from_frame(frame, reading, kinds=self._kinds())
-            self._check_alike(new)
-            self.series_ = recent(new, rows)
+            self.series_ = recent(self._read(frame), rows)
         else:
             # What is missing at their beginning is filled from rows that are known, not from their own.
             filled = reading.missing == "impute"
             told = replace(reading, missing="mask") if filled else reading
-            new = from_frame(frame, told, kinds=self._kinds(), goes_on=True)
-            self._check_alike(new)
+            new = self._read(frame, told, goes_on=True)
             self.series_ = joined(self.series_, new, rows, reading.impute if filled else None)
         self._backend = _backend_of(frame)
         return self
@@ -153,12 +151,15 @@ class Forecaster(Estimator):
         refit: Refit = "never",
         embargo: int = 0,
         align: str = "time",
+        scaled: bool = False,
+        scored_step: int | None = None,
         automatic_seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Backtest:
         """Fitted on what was known, scored on what came, beside the baselines; see `rolling_origin` for the folds.
 
-        With the parameter ``split`` there is one fold, that of its rows.
+        With the parameter ``split`` there is one fold, that of its rows. Errors are in the data's unit, or, with
+        ``scaled``, of values scaled by the training part of their series; with ``scored_step`` of that step alone.
         This estimator's own fit is left as it is. ``automatic_seconds`` is the time for AutoETS and AutoTheta
         together, where statsforecast is installed; left out, as long as the model's own training took.
         """
@@ -173,7 +174,8 @@ class Forecaster(Estimator):
             made = type(self)(**self.get_params(deep=False))
             return made._fit(fold.training, progress, validation=fold.validation).model_
 
-        return run_backtest(folds, fitted, automatic_seconds=automatic_seconds)
+        scored = ScoredAs(scaled=scaled, step=scored_step)
+        return run_backtest(folds, fitted, scored=scored, automatic_seconds=automatic_seconds)
 
     @classmethod
     def with_options(cls, given: Mapping[str, Any], *, source: str = "") -> Self:
@@ -215,8 +217,7 @@ class Forecaster(Estimator):
         """One window for each series, at its end."""
         check_is_fitted(self, "model_")
         if frame is not None:
-            source = from_frame(frame, self._reading(), kinds=self._kinds())
-            self._check_alike(source)
+            source = self._read(frame)
         elif hasattr(self, "series_"):
             source = self.series_
         else:
@@ -235,77 +236,18 @@ class Forecaster(Estimator):
         shown = {name: said[:, : horizon or most] for name, said in columns.items()}
         return answer_frame(windows, shown, backend, written=written)
 
-    def _reading(self) -> FrameFormat:
-        """How frames are read: as the one of `fit`."""
-        try:
-            saved = self.model_.config["frame"]
-            own = self.model_.config["options"]["reading"]
-            told = {name: tuple(value) if isinstance(value, list) else value for name, value in own.items()}
-            told |= {"time": saved["time"], "target": tuple(saved["targets"]), "frequency": saved["frequency"]}
-            return FrameFormat(**{**told, "series": saved["series"] or None, "season": saved["season"]})
-        except (KeyError, TypeError) as error:
-            raise ModelError(f"config.json is damaged: it does not say how frames are read ({error}).") from None
-
-    def _kinds(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(kinds) for name, kinds in self.model_.config.get("kinds", {}).items()}
-
-    def _check_alike(self, source: SeriesSet) -> None:
+    def _read(self, frame: Any, reading: FrameFormat | None = None, *, goes_on: bool = False) -> SeriesSet:
+        """A frame as the one of `fit` was read, or as ``reading`` says."""
+        config = self.model_.config
+        source = from_frame(frame, reading or reading_of(config), kinds=kinds_of(config), goes_on=goes_on)
         strangers = [name for name in source.names if name not in self.model_.encoder.series]
         if strangers and self.model_.encoder.data.series_embedding:
             raise DataError(f"series '{strangers[0]}' was not learned from, and this model knows series by name.")
+        return source
 
     @classmethod
     def _load(cls, folder: str | Path, device: str | torch.device) -> ForecastModel:
         return ForecastModel.load(folder, device=device)
-
-
-def folds_of(
-    source: SeriesSet,
-    data: ForecastData,
-    *,
-    origins: int | None,
-    test_rows: int | None,
-    stride: int,
-    refit: Refit,
-    embargo: int,
-    align: str,
-) -> list[Fold]:
-    """The folds of a rolling origin, or the one of rows that the options name."""
-    if data.split is not None:
-        if origins is not None or test_rows is not None:
-            raise UsageError("--split names the rows of the test; leave out how many origins or rows there are")
-        return [named_rows(source, data.horizon, data.split)]
-    return rolling_origin(
-        source, horizon=data.horizon, origins=origins, test_rows=test_rows, stride=stride, refit=refit,
-        embargo=embargo, align=align,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def held_out(source: SeriesSet, data: ForecastData) -> tuple[SeriesSet, Windows]:
-    """The part to learn from, and windows after it to watch by; short series are learned from whole."""
-    horizon = data.horizon
-    if data.split is not None:
-        fold = named_rows(source, horizon, data.split)
-        return fold.training, fold.windows.choose(slice(0)) if fold.validation is None else fold.validation
-    held = np.maximum(np.ceil(source.lengths * data.valid_fraction).astype(np.int64), horizon)
-    held = np.where(source.lengths - held > 2 * horizon, held, 0)
-    training = source.cut(source.lengths - held)
-    windows = training_windows(source, horizon, at_most=MOST_VALID)
-    return training, windows.choose((windows.origin >= training.lengths[windows.which]) & (held[windows.which] > 0))
-
-
-def about_frame(source: SeriesSet) -> dict[str, Any]:
-    """What of a frame stands in the model's configuration."""
-    wide = source.layout == "wide"
-    frame = {
-        "time": source.columns.get("time"),
-        "series": None if wide else source.columns.get("series"),
-        "targets": list(source.names) if wide else [source.columns.get("target")],
-        "frequency": f"{source.frequency.count if source.frequency.unit != 'row' else ''}{source.frequency.unit}",
-        "season": source.season,
-        "clock": asdict(source.clock),
-    }
-    return {"frame": frame, "kinds": source.kinds}
 
 
 def _backend_of(frame: Any) -> Any:

@@ -26,6 +26,8 @@ from rondo.training.protocols import Evaluator, Progress, Result, TrainingSummar
 EPOCHS = 20
 WATCHED = 1024
 """Windows that training is watched on, at most."""
+BEGUN_WITH = 1024
+"""Windows whose spread the first forecast has, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,10 @@ def prepare(training: SeriesSet, options: ForecastOptions) -> Prepared:
     """Scales of the training part, and a network that has learned nothing."""
     encoder = ForecastEncoder.fit(training, options.data)
     torch.manual_seed(options.training.seed)
-    return encoder, make_forecaster(options.data.horizon, encoder.features, options.model, season=training.season)
+    network = make_forecaster(options.data.horizon, encoder.features, options.model, season=training.season)
+    some = WindowBatches(training, encoder, batch_size=BEGUN_WITH, seed=options.training.seed).batch(0, 0)
+    network.begin(some.target, some.unit)
+    return encoder, network
 
 
 def learn_forecast(
@@ -163,6 +168,7 @@ def learn_forecast(
     summary = train(network, source, ForecastLoss(), evaluator, budget, folder, resume=resume, progress=progress)
     config = {"task": "forecast", "season": training.season, "options": to_sections(options)}
     model = ForecastModel(network, encoder, config, options.model)
+    model.summary = summary
     if options.data.conformal and summary.is_main_process:
         model.calibrate(apart)
     return model, summary

@@ -24,6 +24,7 @@ from rondo.tasks.forecast.conformal import GRID, Conformal
 from rondo.tasks.forecast.encoder import ForecastEncoder, Units
 from rondo.tasks.forecast.history import recent
 from rondo.tasks.forecast.stored import FILE, read_stored, stored
+from rondo.training.protocols import TrainingSummary
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,6 +63,8 @@ class ForecastModel:
         self.history = history
         """The rows that forecasts go on from; as many as are read of each series are saved."""
         self.conformal: Conformal | None = None
+        self.summary: TrainingSummary | None = None
+        """How it was trained; None of a model that was loaded."""
 
     @property
     def parameters(self) -> int:

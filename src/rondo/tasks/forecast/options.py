@@ -77,12 +77,17 @@ class ForecastScoring:
     align: Literal["time", "end"] = "time"
     """Where the held-out rows begin: at one moment for all series (time), or so many rows before the end of each (end),
     for series whose times have nothing to do with each other."""
+    scaled: bool = False
+    """Errors of values that are scaled by the training part of their series (mean 0, deviation 1), as benchmarks of
+    many columns state them."""
+    scored_step: int | None = None
+    """Of the horizon this step alone is scored, from 1 on. Left out: all of them."""
     automatic_seconds: float | None = None
     """Seconds for AutoETS and AutoTheta together, where statsforecast is installed. Left out: as long as the model's
     training took; 0: none."""
 
     def __post_init__(self) -> None:
-        for name in ("test_rows", "stride"):
+        for name in ("test_rows", "stride", "scored_step"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")

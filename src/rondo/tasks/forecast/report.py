@@ -23,7 +23,7 @@ from rondo.tasks.forecast.sections import add_coverage, add_folds, add_last_valu
 from rondo.tasks.forecast.words import sentence
 from rondo.training.protocols import TrainingSummary
 
-MAE = Metric("mean absolute error", "lower", "in the data's unit", digits=4)
+MAE = "mean absolute error"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def write_report(run: ForecastRun) -> None:
                 DataPart("learned from", int(run.training.lengths.sum()), "rows"),
                 DataPart("scored", run.result["windows"], "forecasts"),
             ],
-            metric=MAE,
+            metric=error_of(run.backtest),
             scores=scores_of(run.backtest),
             shell=[command for command, _ in commands],
             python=(
@@ -96,6 +96,13 @@ def network_of(model: ForecastModel) -> str:
     return f"{several}{stack}, {options.strategy}, {options.head}"
 
 
+def error_of(backtest: Backtest) -> Metric:
+    """The error that a page is about, and what its unit is."""
+    scored = backtest.scored
+    unit = "scaled by the training part" if scored.scaled else "in the data's unit"
+    return Metric(MAE, "lower", unit if scored.step is None else f"{unit}, of step {scored.step} alone", digits=4)
+
+
 def scores_of(backtest: Backtest) -> list[Score]:
     """Mean absolute errors: the model's with the interval that its skill has against the strongest baseline."""
     theirs = backtest.baselines[backtest.baseline].scores.summary()["mae"]
@@ -113,7 +120,7 @@ def _page(title: str, backtest: Backtest, result: dict[str, Any]) -> Report:
     said, tone = sentence(result)
     report.verdict(said, tone=tone)
     own = result["metrics"]
-    report.key_figure("mean absolute error", MAE.format(own["mae"]), f"{result['windows']:,} forecasts")
+    report.key_figure(MAE, error_of(backtest).format(own["mae"]), f"{result['windows']:,} forecasts")
     gain = "–" if result["skill"] is None else f"{result['skill']:+.1%}".replace("-", "−")
     report.key_figure("skill", gain, f"against {result['baseline']}")
     if "coverage_80" in own:
@@ -146,7 +153,8 @@ def _add_baselines(report: Report, backtest: Backtest) -> None:
         rows.append([name, *(theirs.get(one) for one in names), Interval(gain.value, gain.low, gain.high)])
     section.text(
         f"All {len(backtest.scores):,} forecasts count, and every baseline was fitted on the same rows as the model. "
-        "Skill is 1 − error / the baseline's error (MAE); its interval (95 %) is a bootstrap over "
+        f"Errors are {error_of(backtest).unit}. Skill is 1 − error / the baseline's error (MAE); its interval "
+        "(95 %) is a bootstrap over "
         f"{backtest.skill.units}."
         + (
             ""

@@ -12,12 +12,14 @@ import numpy as np
 
 from rondo.data.series import SeriesSet, from_frame
 from rondo.data.series.files import read_frames
+from rondo.evaluation.forecasting.backtest import ScoredAs
 from rondo.evaluation.forecasting.folds import Fold, named_rows, rolling_origin
 from rondo.models.folder import check_output_folder
 from rondo.tasks.forecast.backtest import run_backtest
-from rondo.tasks.forecast.estimator import about_frame, held_out
+from rondo.tasks.forecast.framing import about_frame
 from rondo.tasks.forecast.learning import EPOCHS, learn_forecast, prepare
 from rondo.tasks.forecast.options import ForecastOptions
+from rondo.tasks.forecast.parts import held_out
 from rondo.tasks.forecast.report import ForecastRun, write_report
 from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
 from rondo.training.protocols import Progress, SilentProgress
@@ -53,7 +55,10 @@ def train_forecast(
     if not summary.is_main_process:
         return {}
     asked = options.scoring.automatic_seconds
-    backtest = run_backtest([fold], lambda _: model, automatic_seconds=summary.seconds if asked is None else asked)
+    backtest = run_backtest(
+        [fold], lambda _: model, scored=ScoredAs(scaled=options.scoring.scaled, step=options.scoring.scored_step),
+        automatic_seconds=summary.seconds if asked is None else asked,
+    )  # fmt: skip
     model.config |= about_frame(source)
     model.history = source
     result = training_result(model, folder, summary, seed=options.training.seed) | backtest.to_json()
