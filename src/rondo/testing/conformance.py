@@ -33,7 +33,7 @@ SITUATIONS: dict[str, tuple[str, ...]] = {
     "reverse": ("reverse",),
     "lengths": ("lengths",),
     "lengths-reverse": ("lengths", "reverse"),
-    "no-bias": ("no_bias",),
+    "no-bias": ("no_bias", "beginning"),
     "reset": ("reset",),
     "reset-lengths-reverse": ("reset", "lengths", "reverse"),
     "reset-initial": ("reset", "lengths", "initial"),
@@ -123,6 +123,11 @@ def make_case(
     weights = {p.name: normal(*p.shape(sizes), scale=0.5 / max(1.0, (H / 8) ** 0.5)) for p in stored}
     weights = {n: w + 1 if n.startswith("gain") else w for n, w in weights.items()}
     case = Case(cell, sizes, weights, normal(B, T, I), state(0.5), made_of=made_of)
+    if "beginning" in asked:
+        # Nothing has been written into the first sequence's state, as where layers begin, and little into the last's.
+        share = torch.ones(B, 1, dtype=torch.float64)
+        share[-1], share[0] = 0.2, 0.0
+        case.state = case.state.map(lambda part: part * share)
     if "lengths" in asked:
         case.options["lengths"] = _lengths(B, T, random)
     if "reset" in asked:
