@@ -25,6 +25,7 @@ from rows import ROWS
 import rondo
 from rondo.cli.progress import progress_for
 from rondo.inspect import collect
+from rondo.testing.speed.machine import instruction_set
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = (
@@ -78,6 +79,8 @@ def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
                         progress=progress,
                         **options,
                     )
+                if result["stopped"] == "interrupted":
+                    sys.exit(f"{row.name}: the training was interrupted; --resume goes on with it")
                 results.append(({"set": name} if name else {}) | figures(result))
                 if row.task == "poetry":
                     with progress_for(quiet=False) as progress:
@@ -91,6 +94,7 @@ def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
         "figure": statistics.mean(values),
         "options": {key: value for key, value in budget.items() if not str(value).startswith(str(DATA))},
         "threads": torch.get_num_threads(),
+        "engine": instruction_set() or "none: torch code",
         "machine": f"{provenance['processor']}, {provenance['cores']} cores",
         "versions": provenance["versions"],
         "runs": results,

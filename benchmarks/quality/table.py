@@ -21,10 +21,9 @@ def main() -> None:
     for name, row in ROWS.items():
         result = read(name)
         lines.append(line(name, result) if result else f"| `{name}` | not yet run | {row.target} | | |")
-    throughput = HERE / "results" / "throughput.json"
-    if throughput.exists():
-        lines += speed(json.loads(throughput.read_text(encoding="utf-8")))
+    lines += speed(read("throughput"))
     lines += sets()
+    lines += answering(read("answering"))
     path = HERE / "README.md"
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
@@ -32,7 +31,7 @@ def main() -> None:
 
 
 def read(name: str) -> dict[str, Any]:
-    """What a row has reached; nothing if it was not run."""
+    """What a row, or a script, has found; nothing if it was not run."""
     path = HERE / "results" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -54,7 +53,8 @@ def reached(result: dict[str, Any]) -> str:
         return f"mean of {len(runs)} sets {value:.2%}; {against_neighbours(runs)}"
     if name == "score" and len(runs) == 1:
         low, high = runs[0]["score_interval"]
-        return f"{value:.2%} [{low:.2%}, {high:.2%}]"
+        strict = f"; strict {runs[0]['strict_score']:.2%}" if "strict_score" in runs[0] else ""
+        return f"{value:.2%} [{low:.2%}, {high:.2%}]{strict}"
     if name == "score":
         spread = f"{min(run['score'] for run in runs):.2%} to {max(run['score'] for run in runs):.2%}"
         return f"{value:.2%} (mean of {len(runs)} seeds, {spread})"
@@ -109,8 +109,23 @@ def speed(result: dict[str, Any]) -> list[str]:
         f"| `throughput.py` {row['cell']} | {row['ratio']:.3f} [{row['ratio_quartiles'][0]:.3f}, "
         f"{row['ratio_quartiles'][1]:.3f}] times plain torch.nn | at least equal | median of {row['pairs']} pairs | "
         f"{row['torch_tokens_per_second']:,.0f} tokens/s |"
-        for row in result["rows"]
+        for row in result.get("rows", [])
     ]
+
+
+def answering(result: dict[str, Any]) -> list[str]:
+    """Items a second that ``predict`` answers, beside plain scripts."""
+    if not result:
+        return []
+    lines = ["", "| `answering.py` | part | a second | beside the plain script | to reach |", "|---|---|---|---|---|"]
+    for row in result["rows"]:
+        ratio, low, high = row["ratio"]
+        beside = "padded, in file order" if row["part"] == "whole" else "torch.nn, sorted and packed"
+        lines.append(
+            f"| {row['items']}, {row['cell']} | {row['part']} | {row['a_second']['rondo']:,.0f} | "
+            f"{ratio:.2f} [{low:.2f}, {high:.2f}] times ({beside}) | {row['to_reach']} |"
+        )
+    return lines
 
 
 if __name__ == "__main__":
