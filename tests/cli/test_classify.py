@@ -206,3 +206,34 @@ def test_predicting_starts_without_what_training_needs(class_model: Path, lines:
     loaded = done.stderr.split()
     assert "torch" in loaded
     assert not {"lightning_fabric", "plotly"} & set(loaded)
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_figures_of_one_group_have_no_interval_and_say_why(verb: str, rondo: Run, tmp_path: Path) -> None:
+    rows = [f"{'good' if i % 2 else 'bad'},it was {'good' if i % 2 else 'bad'} {i},w{i % 3}" for i in range(30)]
+    (tmp_path / "g.csv").write_text("\n".join(["label,text,writer", *rows]) + "\n")
+    by = ("--group-column", "writer")
+    train = ("train", "classify", tmp_path / "g.csv", "--out", tmp_path / "m", "--steps", "1", "--hidden", "3", *by)
+    ended = rondo(*train)
+    if verb == "evaluate":
+        ended = rondo("evaluate", tmp_path / "m", tmp_path / "g.csv", *by)
+    assert "no interval" in " ".join(ended.out.split())
+    assert "it takes 5 at least." in " ".join(ended.out.split())
+    found = json.loads(rondo(*train, "--overwrite", "--json").out)
+    assert (found["score_interval"], found["lead_interval"]) == (None, None)
+    assert "in one group" in found["no_interval"]
+    assert "There is no interval: all items are in one group" in (tmp_path / "m" / "report.html").read_text()
+    said = (tmp_path / "m" / "README.md").read_text()
+    assert ", without an interval" in said or "is level with" in said
+
+
+def test_the_first_line_says_that_a_baseline_wins(rondo: Run, tmp_path: Path) -> None:
+    write_reviews(tmp_path / "r.csv")
+    ended = rondo("train", "classify", tmp_path / "r.csv", "--out", tmp_path / "m", "--steps", "1", "--hidden", "3",
+                  "--learning-rate", "1e-9", "--quiet")  # fmt: skip
+    first = next(line for line in ended.out.splitlines() if line)
+    assert first.startswith(("A baseline wins: ", "A baseline is ahead: "))
+    assert rondo("evaluate", tmp_path / "m", tmp_path / "r.csv").out.startswith("A baseline")
+    page = (tmp_path / "m" / "report.html").read_text()
+    assert 'class="verdict bad">A baseline' in page
+    assert "**A baseline" in (tmp_path / "m" / "README.md").read_text()

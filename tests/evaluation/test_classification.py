@@ -14,7 +14,7 @@ from sklearn import metrics
 from rondo.data.labelled import from_python
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.classification import MEASURES, Predictions, all_scores, measure, per_class
-from rondo.evaluation.resampling import difference, interval
+from rondo.evaluation.resampling import difference, interval, too_few
 
 
 def drawn(seed: int, *, items: int = 200, classes: int = 4, right: float = 0.6) -> Predictions:
@@ -196,6 +196,23 @@ def test_groups_that_resemble_each_other_widen_the_interval() -> None:
     assert gaps[1].high - gaps[1].low > 4 * (gaps[0].high - gaps[0].low)
     with pytest.raises(DataError, match="1000 items have 3 groups"):
         interval(MEASURES["accuracy"], given_, groups=groups[:3])
+
+
+@pytest.mark.parametrize(("count", "why"), [(1, "all items are in one group"), (4, "4 groups"), (5, None)])
+def test_of_few_groups_there_is_no_interval_and_it_is_said_why(count: int, why: str | None) -> None:
+    given_, other = drawn(7), drawn(8)
+    groups = [f"g{i % count}" for i in range(200)]
+    found = interval(MEASURES["accuracy"], given_, groups=groups)
+    gap = difference(MEASURES["accuracy"], given_, other, groups=groups)
+    assert found.value == MEASURES["accuracy"](given_)
+    assert gap.value == found.value - MEASURES["accuracy"](other)
+    if why is None:
+        assert too_few(groups) is None
+        assert found.ends == [found.low, found.high]
+        assert found.low < found.high
+    else:
+        assert why in str(too_few(groups))
+        assert found.ends is gap.ends is None
 
 
 def test_predictions_of_different_shapes_are_refused() -> None:

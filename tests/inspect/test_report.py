@@ -221,6 +221,8 @@ def test_verdict_and_key_figures_lead_the_page():
     compared = Report("x").compare(SCORES, LOSS).html()
     assert "The network is ahead: 1.492 nats per character, against 1.558" in compared
     assert 'class="verdict good"' in compared
+    share = Report("x").compare([Score("a", 0.5, role="ours")], Metric("accuracy", "higher", percent=True)).html()
+    assert "50.000\u00a0%" in share  # no line breaks between the two
 
 
 def test_save_replaces_the_page_as_a_whole(tmp_path):

@@ -6,7 +6,7 @@ import string
 import pytest
 
 from rondo.errors import UsageError
-from rondo.inspect import Metric, Score, compare
+from rondo.inspect import Lead, Metric, Score, compare, metric_of, scores_of
 from rondo.inspect.scores import best, ranked
 from rondo.inspect.wording import LABELS, duration, has_han, label, number, size
 
@@ -27,8 +27,11 @@ def ours(value, low=None, high=None):
         (ACCURACY, [ours(0.7), Score("LR", 0.8), Score("majority", 0.1)], "bad", "LR has 80.0 %"),
         (LOSS, [ours(1.4, 1.3, 1.6), Score("KN", 1.5)], "even", "about level"),
         (LOSS, [ours(1.4), Score("KN", 1.5, 1.39, 1.6)], "even", "within the interval"),
+        (LOSS, [ours(1.6, 1.4, 1.7), Score("KN", 1.5)], "bad", "A baseline is ahead: KN has 1.500, the network 1.600"),
+        (ACCURACY, [ours(0.46, 0.32, 0.6), Score("LR", 0.6)], "bad", "A baseline is ahead: LR has 60.0 %"),
         (LOSS, [ours(1.4, 1.35, 1.45), Score("KN", 1.5, 1.46, 1.6)], "good", "is ahead"),
         (LOSS, [ours(1.4), Score("KN", 1.4)], "even", "is level with"),
+        (ACCURACY, [ours(0.8001), Score("LR", 0.8)], "even", "is level with"),
         (LOSS, [ours(1.4)], "even", "No baseline was measured"),
         (LOSS, [ours(1.4), Score("a longer run", 1.2, role="yardstick")], "even", "No baseline was measured"),
         (LOSS, [ours(math.nan), Score("KN", 1.5)], "bad", "no finite loss"),
@@ -45,9 +48,43 @@ def test_verdict(metric, scores, tone, sentence):
     assert "{" not in verdict.text + chinese.text
 
 
+LR = Score("LR", 0.82)
+
+
+@pytest.mark.parametrize(
+    ("value", "lead", "tone", "sentence"),
+    [
+        (0.80, Lead(-0.02, -0.029, -0.012), "bad", "A baseline wins: LR has 82.0 %, the network 80.0 %."),
+        (0.80, Lead(-0.02, -0.05, 0.01), "bad", "A baseline is ahead: LR has 82.0 %, the network 80.0 %. The difference "
+         "may be chance: −2.0 points [−5.0, +1.0]."),
+        (0.84, Lead(0.02, 0.012, 0.029), "good", "The network is ahead: 84.0 %, against 82.0 %"),
+        (0.84, Lead(0.02, -0.01, 0.05), "even", "about level with the strongest baseline: 84.0 % against 82.0 % (LR). "
+         "The difference may be chance: +2.0 points [−1.0, +5.0]."),
+        (0.84, Lead(0.02), "even", "chance cannot be told: +2.0 points, without an interval."),
+        (0.80, Lead(-0.02), "bad", "A baseline is ahead"),
+    ],
+)  # fmt: skip
+def test_the_paired_difference_decides_not_the_interval_of_our_score(value, lead, tone, sentence):
+    """The baseline lies within the interval of our score each time."""
+    verdict = compare([Score("The network", value, 0.7, 0.9, role="ours", lead=lead), LR], ACCURACY)
+    assert sentence in verdict.text
+    assert verdict.tone == tone
+    assert compare([Score("x", value, 0.7, 0.9, role="ours", lead=lead), LR], ACCURACY, "zh").tone == tone
+
+
+def test_figures_of_a_result_become_scores_with_their_lead():
+    result = {"score": 0.8, "score_interval": [0.7, 0.9], "baselines": {"LR": 0.82}, "metric": "accuracy",
+              "lead": -0.02, "lead_interval": [-0.03, -0.01]}  # fmt: skip
+    assert compare(scores_of(result), metric_of(result)).text.startswith("A baseline wins: LR has 82.0 %, this model")
+    result |= {"score_interval": None, "lead_interval": None}
+    assert scores_of(result)[0].low is None
+    assert compare(scores_of(result), metric_of(result)).text.endswith("−2.0 points, without an interval.")
+    assert scores_of({"score": 0.8, "score_interval": None, "baselines": {}})[0].lead is None
+
+
 def test_verdict_takes_our_best_result():
     scores = [Score("small", 1.7, role="ours"), Score("large", 1.4, role="ours"), Score("KN", 1.5)]
-    assert compare(scores, LOSS).text.startswith("large is ahead")
+    assert compare(scores, LOSS).text.startswith("Large is ahead")
     with pytest.raises(ValueError, match="role 'ours'"):
         compare(scores[2:], LOSS)
 

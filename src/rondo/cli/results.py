@@ -9,7 +9,7 @@ from typing import Any
 from rondo.cli import forecasting
 from rondo.cli.output import duration, table, wrapped
 from rondo.evaluation.classification import score_title
-from rondo.inspect import Metric, Score, compare
+from rondo.inspect import compare, metric_of, scores_of
 from rondo.tasks import language
 from rondo.tasks.registry import TASKS
 
@@ -25,6 +25,8 @@ def trained(result: Mapping[str, Any]) -> str:
     if "skill" in result:
         return "\n".join([forecasting.scored(result), "", head, "", *(f"  {command}" for command in _next(result))])
     lines = [wrapped(verdict(result)), "", head, "", scores(result), ""]
+    if result.get("no_interval"):
+        lines += [wrapped(f"There is no interval: {result['no_interval']}"), ""]
     lines += [f"  {command}" for command in _next(result)]
     return "\n".join(lines)
 
@@ -32,13 +34,8 @@ def trained(result: Mapping[str, Any]) -> str:
 def verdict(result: Mapping[str, Any]) -> str:
     """In words, as the report says it: who is ahead, this model or its strongest baseline."""
     if "score" in result:
-        low, high = result["score_interval"]
-        found = [Score("this model", result["score"], low, high, role="ours")]
-        found += [Score(name, value) for name, value in result["baselines"].items()]
-        said = compare(found, Metric(result["metric"], "higher", digits=1, percent=True))
-    else:
-        said = compare(language.scores(result), language.loss_metric(result["unit"]))
-    return said.text[:1].upper() + said.text[1:]
+        return compare(scores_of(result), metric_of(result)).text
+    return compare(language.scores(result), language.loss_metric(result["unit"])).text
 
 
 def scores(result: Mapping[str, Any]) -> str:
@@ -78,16 +75,23 @@ def evaluated(result: Mapping[str, Any]) -> str:
 
 def _class_scores(result: Mapping[str, Any]) -> str:
     """Of a classifier, beside its baselines."""
-    low, high = result["score_interval"]
-    head = (
-        f"{result['metric']} {result['score']:.1%} on {result['items']:,} items, 95 % interval {low:.1%} to {high:.1%}"
-    )
+    head = f"{result['metric']} {result['score']:.1%} on {result['items']:,} items, {_interval(result)}"
     rows = [[score_title(name), f"{value:.4f}"] for name, value in result["scores"].items()]
-    lines = [head, *([scores(result)] if result["baselines"] else []), table(rows, right=[1])]
+    lines = [wrapped(head), table(rows, right=[1])]
+    if result["baselines"]:
+        lines = [wrapped(verdict(result)), wrapped(head), scores(result), table(rows, right=[1])]
     if result.get("unseen_labels"):
         said = ", ".join(f"{label} ({count})" for label, count in result["unseen_labels"].items())
         lines.append(wrapped(f"Labels that training has not seen, about which the model can only be wrong: {said}."))
     return "\n\n".join(lines)
+
+
+def _interval(result: Mapping[str, Any]) -> str:
+    """The interval of a score, or why there is none."""
+    if result["score_interval"] is None:
+        return f"no interval: {result['no_interval']}"
+    low, high = result["score_interval"]
+    return f"95 % interval {low:.1%} to {high:.1%}"
 
 
 def _text_scores(result: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ Welsh 2007, the cluster bootstrap).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
@@ -40,6 +41,9 @@ class Resampled(Protocol[P]):
         """The score itself."""
 
 
+FEWEST_GROUPS = 5
+"""Of fewer groups there are too few different draws: the interval would be far too narrow, of one group a point."""
+
 ROOM = 1 << 22
 """How many counts are in memory at a time."""
 
@@ -50,7 +54,13 @@ class Estimate:
 
     value: float
     low: float
+    """NaN where there are too few groups for an interval (`too_few`)."""
     high: float
+
+    @property
+    def ends(self) -> list[float] | None:
+        """Both ends, or None where there is no interval."""
+        return None if math.isnan(self.low) else [self.low, self.high]
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ def interval(
     """A score with its interval; ``groups`` has the group of each item."""
     value = measure(predictions)
     sums = _grouped(measure.sums(predictions), groups)
+    if too_few(groups):
+        return Estimate(value, math.nan, math.nan)
     scores = np.concatenate(
         [measure.score(counts @ sums.rows) for counts in _draws(sums.kind, len(sums.rows), resamples, seed)]
     )
@@ -99,6 +111,8 @@ def difference(
     width = first.rows.shape[1]
     rows = np.concatenate([first.rows[pairs // len(second.rows)], second.rows[pairs % len(second.rows)]], axis=1)
     sums = _grouped(Sums(kind, rows), groups)
+    if too_few(groups):
+        return Difference(value, math.nan, math.nan, ahead=math.nan)
     parts = []
     for counts in _draws(sums.kind, len(sums.rows), resamples, seed):
         drawn = counts @ sums.rows
@@ -106,6 +120,15 @@ def difference(
     gaps = np.concatenate(parts)
     signs = np.sign(gaps if measure.better == "higher" else -gaps)
     return Difference(value, *_percentiles(gaps, level), ahead=float((1 + signs).mean() / 2))
+
+
+def too_few(groups: Sequence[Any] | None) -> str | None:
+    """Why there is no interval where the items are in these groups; None where there is one."""
+    count = FEWEST_GROUPS if groups is None else len(set(groups))
+    if count >= FEWEST_GROUPS:
+        return None
+    found = "all items are in one group" if count == 1 else f"the items are in {count} groups"
+    return f"{found}, and whole groups are drawn; it takes {FEWEST_GROUPS} at least."
 
 
 def _grouped(sums: Sums, groups: Sequence[Any] | None) -> Sums:

@@ -4,7 +4,7 @@ from rondo.inspect.card import Card, write_card
 from rondo.inspect.provenance import DataFile, Provenance, collect
 from rondo.inspect.report import Report, Section
 from rondo.inspect.report_blocks import Column, Evidence, Interval, Sample, Tile
-from rondo.inspect.scores import Metric, Score, Verdict, compare
+from rondo.inspect.scores import Lead, Metric, Score, Verdict, compare, metric_of, scores_of
 
 __all__ = [
     "Card",

@@ -213,7 +213,8 @@ class Report:
         if self.subtitle:
             parts.append(f'<p class="subtitle"{language_of(self.subtitle)}>{escape(self.subtitle)}</p>')
         if self._verdict:
-            parts.append(f'<p class="verdict {self._verdict.tone}">{escape(self._verdict.text)}</p>')
+            said = escape(self._verdict.text).replace(" %", "\u00a0%")  # a figure stays with its sign
+            parts.append(f'<p class="verdict {self._verdict.tone}">{said}</p>')
         if self._keys:
             items = "".join(
                 f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"

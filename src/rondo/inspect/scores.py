@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rondo.inspect.wording import label, number
 
@@ -33,6 +33,35 @@ class Metric:
     def title(self) -> str:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    def difference(self, value: float, language: str = "en") -> str:
+        """A difference of two values with its sign, for instance ``+1.5 points``."""
+        text = _signed(value, self)
+        if self.percent:
+            return f"{text}{label('points', language)}"
+        return f"{text} {self.unit}" if self.unit else text
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Our score less that of the strongest baseline, compared item by item."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the interval of the difference, over the same draws for both; None where there is none."""
+    high: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval says which of the two is better."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+    def text(self, metric: Metric, language: str = "en") -> str:
+        """For instance ``+1.5 points [−0.2, +3.1]``."""
+        said = metric.difference(self.value, language)
+        if self.low is None or self.high is None:
+            return said
+        return f"{said} [{_signed(self.low, metric)}, {_signed(self.high, metric)}]"
+
 
 @dataclass(frozen=True)
 class Score:
@@ -46,6 +75,8 @@ class Score:
     role: Role = "baseline"
     """``yardstick`` is neither: held-out human poems, a longer run, a published figure."""
     note: str = ""
+    lead: Lead | None = None
+    """Of our own score: how far it is above the strongest baseline, where both were compared item by item."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +103,27 @@ def best(scores: Sequence[Score], metric: Metric) -> Score | None:
     return ranked(able, metric)[0] if able else None
 
 
-def _within(value: float, score: Score) -> bool:
-    return score.low is not None and score.high is not None and score.low <= value <= score.high
+def metric_of(result: Mapping[str, Any]) -> Metric:
+    """How the score of a trained or evaluated classifier or tagger is written."""
+    return Metric(result["metric"], "higher", digits=1, percent=True)
+
+
+def scores_of(result: Mapping[str, Any]) -> list[Score]:
+    """The network beside its baselines, on the same items, from the figures of a training or an evaluation."""
+    low, high = result["score_interval"] or (None, None)
+    lead = None
+    if result.get("lead") is not None:
+        lead = Lead(result["lead"], *(result["lead_interval"] or ()))
+    ours = Score("this model", result["score"], low, high, role="ours", lead=lead)
+    return [ours, *(Score(name, value) for name, value in result["baselines"].items())]
 
 
 def compare(scores: Sequence[Score], metric: Metric, language: str = "en") -> Verdict:
-    """Say plainly whether our best result beats the strongest baseline, is level with it, or loses."""
+    """Say plainly whether our best result beats the strongest baseline, is level with it, or loses.
+
+    What decides is the difference item by item, where it was taken (`Score.lead`): scores whose intervals overlap
+    can differ for certain. A baseline with the better score is never called level.
+    """
     mine = ranked([s for s in scores if s.role == "ours"], metric)
     if not mine:
         raise ValueError("compare() needs a score with the role 'ours'")
@@ -85,7 +131,7 @@ def compare(scores: Sequence[Score], metric: Metric, language: str = "en") -> Ve
     rival = best([s for s in scores if s.role == "baseline"], metric)
     unit = f" {metric.unit}" if metric.unit else ""
     words = {
-        "ours": ours.name,
+        "ours": ours.name[:1].upper() + ours.name[1:],
         "ours_inside": ours.name,
         "value": f"{metric.format(ours.value)}{unit}",
         "metric": metric.name,
@@ -97,10 +143,31 @@ def compare(scores: Sequence[Score], metric: Metric, language: str = "en") -> Ve
     if rival is None:
         return Verdict(label("no_baseline", language, **words), "even")
     words |= {"rival": rival.name, "rival_value": metric.format(rival.value)}
-    if ours.value == rival.value:
+    if metric.format(ours.value) == metric.format(rival.value):
         return Verdict(label("tied", language, **words), "even")
-    if _within(rival.value, ours) or _within(ours.value, rival):
-        return Verdict(label("level", language, **words), "even")
-    if _better(ours.value, rival.value, metric):
-        return Verdict(label("ahead", language, **words), "good")
-    return Verdict(label("behind", language, **words), "bad")
+    ahead = _better(ours.value, rival.value, metric)
+    certain, doubt = _doubt(ours, rival, metric, language)
+    if certain:
+        return Verdict(label("ahead" if ahead else "behind", language, **words), "good" if ahead else "bad")
+    said = label("level" if ahead else "behind_perhaps", language, **words)
+    return Verdict(said + doubt, "even" if ahead else "bad")
+
+
+def _doubt(ours: Score, rival: Score, metric: Metric, language: str) -> tuple[bool, str]:
+    """Whether the difference is more than chance, and the sentence that says so where it may be chance."""
+    lead = ours.lead
+    if lead is None:
+        within = _within(rival.value, ours) or _within(ours.value, rival)
+        return not within, label("within", language)
+    if lead.low is None:
+        return False, label("unknown_chance", language, difference=lead.text(metric, language))
+    return lead.certain, label("perhaps_chance", language, difference=lead.text(metric, language))
+
+
+def _within(value: float, score: Score) -> bool:
+    return score.low is not None and score.high is not None and score.low <= value <= score.high
+
+
+def _signed(value: float, metric: Metric) -> str:
+    text = number(100 * value if metric.percent else value, digits=metric.digits)
+    return text if text.startswith("−") or not value else f"+{text}"

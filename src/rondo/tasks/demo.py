@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rondo.errors import DataError, UsageError
-from rondo.inspect import Report, Score, collect
+from rondo.inspect import Report, Score, collect, metric_of
 from rondo.models.folder import check_output_folder
-from rondo.tasks.classification.report import ClassRun, metric_of
+from rondo.tasks.classification.report import ClassRun
 from rondo.tasks.digits.options import DigitOptions
 from rondo.tasks.digits.report import add_digit_sections
 from rondo.tasks.digits.task import run_digits

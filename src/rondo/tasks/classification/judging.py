@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rondo.data.labelled import Labelled
 from rondo.data.splits import Parts, draw
 from rondo.evaluation.classification import Measure, Predictions, all_scores
-from rondo.evaluation.resampling import difference, interval
+from rondo.evaluation.resampling import difference, interval, too_few
 from rondo.evaluation.rivals import Outcome, Rival, hold_against, main_measure
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.training.protocols import Progress
@@ -52,7 +52,7 @@ class Judgement:
         found: dict[str, Any] = {
             "metric": self.measure.name,
             "score": ours.value,
-            "score_interval": [ours.low, ours.high],
+            "score_interval": ours.ends,
             "scored_on": self.part,
             "items": len(self.data),
             "scores": all_scores(self.predictions),
@@ -64,7 +64,9 @@ class Judgement:
             gap = difference(
                 self.measure, self.predictions, self.strongest.predictions, groups=self.data.groups, seed=self.seed
             )
-            found["lead"], found["lead_interval"] = gap.value, [gap.low, gap.high]
+            found["lead"], found["lead_interval"] = gap.value, gap.ends
+        if ours.ends is None:
+            found["no_interval"] = too_few(self.data.groups)
         return found
 
 

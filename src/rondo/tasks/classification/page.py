@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rondo.inspect import Card, Report, Section, write_card
+from rondo.inspect import Card, Report, Section, metric_of, scores_of, write_card
 from rondo.inspect.card import DataPart
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
@@ -21,8 +21,6 @@ from rondo.tasks.classification.report import (
     add_mistakes,
     add_scores,
     in_words,
-    metric_of,
-    scores_of,
 )
 
 Commands = Sequence[tuple[str, str]]

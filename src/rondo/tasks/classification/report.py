@@ -14,7 +14,7 @@ from rondo.data.splits import Parts
 from rondo.evaluation.calibration import reliability, scaled
 from rondo.evaluation.classification import per_class, score_title
 from rondo.evaluation.metrics import confusion
-from rondo.inspect import Column, Metric, Provenance, Report, Score, Section
+from rondo.inspect import Column, Metric, Provenance, Report, Section, metric_of, scores_of
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
 from rondo.layers import Recurrent
@@ -96,18 +96,6 @@ def in_words(recurrent: Recurrent, *, members: int) -> str:
     return one if members == 1 else f"{members} networks of {one}"
 
 
-def metric_of(result: dict[str, Any]) -> Metric:
-    """How the score of a result is written."""
-    return Metric(result["metric"], "higher", digits=1, percent=True)
-
-
-def scores_of(result: dict[str, Any]) -> list[Score]:
-    """The network beside its baselines, on the same items."""
-    low, high = result["score_interval"]
-    ours = Score("this model", result["score"], low, high, role="ours")
-    return [ours, *(Score(name, value) for name, value in result["baselines"].items())]
-
-
 def kept_metrics(summary: TrainingSummary, keep: str) -> dict[str, float]:
     """The metrics of the weights that a training has kept: the best or the last."""
     return summary.best or summary.final if keep == "best" else summary.final
@@ -128,21 +116,21 @@ def add_scores(report: Report, run: ScoredRun) -> None:
     """The score with its interval beside the baselines, and the other scores."""
     result, judgement = run.result, run.judgement
     if judgement.part == "test":
-        said = (
-            f"{result['items']:,} {run.unit} were held out and touched once, at the end. The interval is a bootstrap "
-            "over them (95 %)."
-        )
+        said = f"{result['items']:,} {run.unit} were held out and touched once, at the end."
     else:
         said = (
             f"There is no test part: these are the {result['items']:,} {run.unit} of the validation part, by which the "
-            "weights were chosen. **That flatters the model a little.** The interval is a bootstrap over them (95 %)."
+            "weights were chosen. **That flatters the model a little.**"
         )
-    if judgement.data.groups is not None:
-        said += " Whole groups are drawn, for what belongs together resembles each other."
-    if result.get("lead_interval") is not None:
-        low, high = result["lead_interval"]
-        points = f"{100 * result['lead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-        said += f" Against the strongest baseline, on the same draws: {points.replace('-', '−')}."
+    if result["score_interval"] is None:
+        said += f" There is no interval: {result['no_interval']}"
+    else:
+        said += " The interval is a bootstrap over them (95 %)."
+        if judgement.data.groups is not None:
+            said += " Whole groups are drawn, for what belongs together resembles each other."
+    lead = scores_of(result)[0].lead
+    if lead is not None and lead.low is not None:
+        said += f" Against the strongest baseline, on the same draws: {lead.text(metric_of(result))}."
     section = report.section(f"{metric_of(result).name[:1].upper()}{metric_of(result).name[1:]} beside the baselines")
     section.text(said).scores(scores_of(result), metric_of(result))
     if judgement.outcomes:

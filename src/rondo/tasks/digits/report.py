@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rondo.inspect import Report, Section, Tile
+from rondo.inspect import Report, Section, Tile, metric_of, scores_of
 from rondo.inspect.saliency import contributions
 from rondo.tasks.classification.page import Page, network_of, write_page
-from rondo.tasks.classification.report import ClassRun, Mistake, add_curves, metric_of, scores_of
+from rondo.tasks.classification.report import ClassRun, Mistake, add_curves
 from rondo.tasks.digits.encoder import ImageEncoder
 
 SHOWN = 24

@@ -60,7 +60,7 @@ class TagJudgement:
         result: dict[str, Any] = {
             "metric": measure.name,
             "score": found.value,
-            "score_interval": [found.low, found.high],
+            "score_interval": found.ends,
             "scored_on": self.part,
             "items": len(self.data),
             "scores": all_scores(ours),
@@ -74,7 +74,7 @@ class TagJudgement:
             result["strict_baselines"] = {outcome.name: outcome.predictions.strict.f1 for outcome in self.outcomes}
         if self.strongest is not None:
             gap = difference(measure, ours, self.strongest.predictions, seed=self.seed)
-            result["lead"], result["lead_interval"] = gap.value, [gap.low, gap.high]
+            result["lead"], result["lead_interval"] = gap.value, gap.ends
         return result
 
 

@@ -12,13 +12,13 @@ import numpy as np
 from rondo.data.splits import Parts
 from rondo.data.tagging.schemes import read_spans
 from rondo.evaluation.spans import mistakes
-from rondo.inspect import Card, Column, Metric, Provenance, Report, write_card
+from rondo.inspect import Card, Column, Metric, Provenance, Report, metric_of, scores_of, write_card
 from rondo.inspect.card import DataPart
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix
 from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
-from rondo.tasks.classification.report import add_head, add_scores, in_words, metric_of, scores_of
+from rondo.tasks.classification.report import add_head, add_scores, in_words
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.mistakes import evidence, worst_mistakes
 from rondo.tasks.tag.model import TaggerModel
