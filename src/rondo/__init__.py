@@ -16,6 +16,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from rondo import nn
     from rondo.cells import Cell, State, cell, get_cell
+    from rondo.data.columns import TextFormat
+    from rondo.data.images import ImageFormat, read_images
+    from rondo.data.signals import SignalFormat, read_signals
+    from rondo.data.texts import read_texts
     from rondo.layers import Recurrent, StackState
     from rondo.nn import accelerate
     from rondo.tasks.classify.estimator import TextClassifier
@@ -29,23 +33,30 @@ _HOME = {
     "Cell": "rondo.cells",
     "DigitClassifier": "rondo.tasks.digits.estimator",
     "Forecaster": "rondo.tasks.forecast.estimator",
+    "ImageFormat": "rondo.data.images",
     "Recurrent": "rondo.layers",
     "SignalClassifier": "rondo.tasks.signals.estimator",
+    "SignalFormat": "rondo.data.signals",
     "StackState": "rondo.layers",
     "State": "rondo.cells",
     "Tagger": "rondo.tasks.tag.estimator",
     "TextClassifier": "rondo.tasks.classify.estimator",
+    "TextFormat": "rondo.data.columns",
     "accelerate": "rondo.nn",
     "cell": "rondo.cells",
     "get_cell": "rondo.cells",
     "load": "rondo.tasks.registry",
+    "read_images": "rondo.data.images",
+    "read_signals": "rondo.data.signals",
+    "read_texts": "rondo.data.texts",
     "train": "rondo.tasks.registry",
 }
 """Where each public name lives; it is imported when first used, so that `import rondo` is quick."""
 
 __all__ = [
-    "Cell", "DigitClassifier", "Forecaster", "Recurrent", "SignalClassifier", "StackState", "State", "Tagger",
-    "TextClassifier", "__version__", "accelerate", "cell", "get_cell", "load", "nn", "train",
+    "Cell", "DigitClassifier", "Forecaster", "ImageFormat", "Recurrent", "SignalClassifier", "SignalFormat",
+    "StackState", "State", "Tagger", "TextClassifier", "TextFormat", "__version__", "accelerate", "cell", "get_cell",
+    "load", "nn", "read_images", "read_signals", "read_texts", "train",
 ]  # fmt: skip
 
 

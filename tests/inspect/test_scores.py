@@ -55,8 +55,8 @@ LR = Score("LR", 0.82)
     ("value", "lead", "tone", "sentence"),
     [
         (0.80, Lead(-0.02, -0.029, -0.012), "bad", "A baseline wins: LR has 82.0 %, the network 80.0 %."),
-        (0.80, Lead(-0.02, -0.05, 0.01), "bad", "A baseline is ahead: LR has 82.0 %, the network 80.0 %. The difference "
-         "may be chance: −2.0 points [−5.0, +1.0]."),
+        (0.80, Lead(-0.02, -0.05, 0.01), "bad", "A baseline is ahead: LR has 82.0 %, the network 80.0 %. "
+         "The difference may be chance: −2.0 points [−5.0, +1.0]."),
         (0.84, Lead(0.02, 0.012, 0.029), "good", "The network is ahead: 84.0 %, against 82.0 %"),
         (0.84, Lead(0.02, -0.01, 0.05), "even", "about level with the strongest baseline: 84.0 % against 82.0 % (LR). "
          "The difference may be chance: +2.0 points [−1.0, +5.0]."),

@@ -90,6 +90,7 @@ def run(arguments: Sequence[str]) -> int:
             result = {"model": folder, **model.evaluate(files, **given)}
     known = learned_from(config, files) if task in TASKS and task != "poetry" else []
     notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]
+    notes = [*result.get("notes", []), *notes]
     if notes:
         result["notes"] = notes
     print_json(result) if as_json else print_text(evaluated(result))

@@ -7,12 +7,13 @@ several files at once, as training needs them.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from rondo.data.columns import LabelParser, TextFormat, by_name, choose, is_header, taker
-from rondo.data.files import Paths, open_text
+from rondo.data.files import open_text
 from rondo.data.labelled import Labelled, Origin, Row, as_list, class_files, from_python, is_missing, visible_files
 from rondo.data.tables import open_table, sniff
 from rondo.errors import DataError, UsageError
@@ -22,19 +23,23 @@ PACKED = (".gz", ".xz", ".bz2", ".zip")
 
 
 def read_texts(
-    paths: Paths,
+    paths: Any,
     options: TextFormat | None = None,
     *,
     label_file: str | Path | None = None,
     labelled: bool | None = True,
 ) -> Labelled:
-    """All texts of files or of a folder of classes.
+    """All texts of files, of a folder of classes, or of a data frame, with their classes.
 
+    ``paths`` is a path, several of them, or a data frame of pandas or polars. ``items`` of what is returned are
+    the texts, ``labels`` their classes, ``groups`` what says which belong together, where ``options`` name that.
     ``label_file`` has the classes of a file of lines, one a line. ``labelled`` says whether classes must be
     there; None means if they are there, and False that they are not looked at.
     """
-    files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     options = options or TextFormat()
+    if getattr(paths, "columns", None) is not None:
+        return texts_from_frame(paths, options, labelled=labelled)
+    files = [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     if not files:
         raise UsageError("no files to read texts from.")
     if label_file is not None:
@@ -52,7 +57,7 @@ def iter_texts(
             yield from _folder(Path(source), options, labelled)
             return
         with open_text(source, encoding=options.encoding) as lines:
-            yield from _rows(iter(lines), str(source), _kindby_name(Path(source)), options, labelled)
+            yield from _rows(iter(lines), str(source), _kind_by_name(Path(source)), options, labelled)
     else:
         name = getattr(source, "name", None)
         yield from _rows(iter(source), name if isinstance(name, str) else "the input", None, options, labelled)
@@ -76,7 +81,9 @@ def texts_from_frame(frame: Any, options: TextFormat | None = None, *, labelled:
 def as_texts(items: Any, labels: Any = None, groups: Any = None) -> Labelled:
     """Texts that are in memory: a list, an array or a column of a data frame."""
     if isinstance(items, str | bytes):
-        raise UsageError("texts come as a list of them, not as a single one: put it into [ ].")
+        raise UsageError(
+            "texts come as a list of them, not as a single one: put it into [ ]. A file or a folder is a pathlib.Path."
+        )
     texts = as_list(items)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
@@ -85,7 +92,7 @@ def as_texts(items: Any, labels: Any = None, groups: Any = None) -> Labelled:
     return from_python(texts, labels, groups)
 
 
-def _kindby_name(path: Path) -> str | None:
+def _kind_by_name(path: Path) -> str | None:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED]
     return SUFFIXES.get(suffixes[-1]) if suffixes else None
 

@@ -12,6 +12,7 @@ __all__ = [
     "DataFile",
     "Evidence",
     "Interval",
+    "Lead",
     "Metric",
     "Provenance",
     "Report",
@@ -22,5 +23,7 @@ __all__ = [
     "Verdict",
     "collect",
     "compare",
+    "metric_of",
+    "scores_of",
     "write_card",
 ]

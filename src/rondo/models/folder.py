@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,39 @@ def check_output_folder(folder: Path | str, *, resume: bool = False, overwrite: 
     return folder
 
 
+def refuse_other_things(folder: Path | str) -> None:
+    """Refuse to save a model where there is something else than another model, or nothing."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; a model is a folder")
+    try:
+        taken = folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot look into {folder}: {error.strerror or error}") from error
+    if taken and not is_rondo_folder(folder):
+        raise UsageError(f"{folder} holds something other than a Rondo model; save into an empty or a new folder")
+
+
+def weights_digest(folder: Path | str) -> str | None:
+    """The checksum of the weights in a model folder."""
+    digest = read_config(folder).get(_DIGEST)
+    return digest if isinstance(digest, str) else None
+
+
+def discard_training(folder: Path | str) -> None:
+    """Remove what the training of an earlier model left in a folder: checkpoint, log, page, card."""
+    for name in (CHECKPOINT, TRAINING, REPORT, LOG, CARD):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
+def write_events(folder: Path | str, events: Sequence[Mapping[str, Any]]) -> None:
+    """The log of a training that was not in this folder; a log that is there stays."""
+    path = Path(folder) / LOG
+    if not path.exists():
+        lines = [{"event": "created", "format": FORMAT, "rondo": rondo.__version__}, *events]
+        storage.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
 def prepare_output_folder(folder: Path | str, *, resume: bool = False, overwrite: bool = False) -> Path:
     """Check ``folder``, create it, and mark it as Rondo's with the first line of its log.
 
@@ -188,10 +221,7 @@ def prepare_output_folder(folder: Path | str, *, resume: bool = False, overwrite
 
 def mark_folder(folder: Path | str) -> None:
     """Begin the log of ``folder``, if it has none, with the line by which Rondo knows the folder again."""
-    path = Path(folder) / LOG
-    if not path.exists():
-        line = json.dumps({"event": "created", "format": FORMAT, "rondo": rondo.__version__})
-        storage.write_text(path, line + "\n")
+    write_events(folder, ())
 
 
 def is_rondo_folder(folder: Path | str) -> bool:

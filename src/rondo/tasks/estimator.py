@@ -20,10 +20,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from rondo.errors import RondoError
+from rondo.errors import ModelError, RondoError
+from rondo.models.folder import discard_training, read_config, refuse_other_things, weights_digest, write_events
 from rondo.storage import gathering
 from rondo.tasks.options import from_flat, option_names
 from rondo.tasks.parameters import in_python
+from rondo.tasks.registry import TASKS
 from rondo.training.protocols import TrainingSummary
 from rondo.training.randomness import random_state_kept
 
@@ -58,13 +60,27 @@ class Estimator(BaseEstimator):
         """The model in a folder, as ``model_``."""
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a folder: `rondo.load` makes an estimator of it, and the command line uses it."""
+        """Write the model to a folder: `rondo.load` makes an estimator of it, and the command line uses it.
+
+        The folder is new or empty, or holds a model of Rondo's, which is replaced.
+        """
         check_is_fitted(self, "model_")
+        folder = Path(folder)
+        refuse_other_things(folder)
+        before = _digest(folder)
         self.model_.save(folder)
+        if _digest(folder) != before:
+            discard_training(folder)
+        write_events(folder, self.history_)
+        self._write_card(folder)
+
+    def _write_card(self, folder: Path) -> None:
+        """Write the model's card; an estimator whose task has none does nothing."""
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str | torch.device = "cpu") -> Self:
         """The fitted estimator in a folder that `save` or a training on the command line wrote."""
+        _check_kind(cls, folder)
         model = cls._load(folder, device)
         made = cls._with_options(model.config)
         made._take(model, [])
@@ -119,6 +135,23 @@ class Estimator(BaseEstimator):
             raise type(error)(in_python(str(error), self._get_param_names())) from error
         finally:
             torch.set_num_threads(threads)
+
+
+def _digest(folder: Path) -> str | None:
+    """What tells the model in a folder from any other, if there is one."""
+    try:
+        return weights_digest(folder)
+    except ModelError:
+        return None
+
+
+def _check_kind(kind: type, folder: str | Path) -> None:
+    """Refuse a folder with the model of another task, and name it."""
+    config = read_config(folder)
+    task = TASKS.get(str(config.get("task")))
+    home = task.home_of_model.rpartition(":")[2] if task is not None else None
+    if task is not None and home not in [base.__name__ for base in kind.__mro__]:
+        raise ModelError(f"{folder} holds a model of the task {task.name}, no {kind.__name__}; rondo.load reads it")
 
 
 def finished(summary: TrainingSummary) -> TrainingSummary:

@@ -85,6 +85,7 @@ def learn_numbers(
     folder: Path,
     *,
     class_weights: Mapping[Any, float] | None = None,
+    baselines: bool = False,
     progress: Progress | None = None,
 ) -> tuple[ClassifierModel, TrainingSummary]:
     training = with_budget(options.training, epochs=40)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 import warnings
 from pathlib import Path
@@ -18,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from rondo.errors import DataError, UsageError
+from rondo.errors import DataError, ModelError, UsageError
 from rondo.tasks.options import option_names
 from rondo.testing.estimators import expected_failed_checks
 from tests.tasks.classification.numbers import NumberClassifier, NumberOptions
@@ -280,3 +281,39 @@ def test_ctrl_c_in_fit_is_what_it_is_elsewhere(blobs: tuple[np.ndarray, np.ndarr
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(*blobs, progress=InterruptAt(8))
     assert not hasattr(classifier, "model_")
+
+
+def test_a_model_is_not_saved_among_other_things(fitted: NumberClassifier, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name, said in (("own", "holds something other than a Rondo model"), ("file", "is a file")):
+        with pytest.raises(UsageError, match=said):
+            fitted.save(tmp_path / name)
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["notes.txt"]
+
+
+def test_a_model_that_is_replaced_leaves_nothing_of_its_training(
+    fitted: NumberClassifier, blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "m")
+    (tmp_path / "m" / "report.html").write_text("of the first model")
+    fitted.save(tmp_path / "m")
+    assert (tmp_path / "m" / "report.html").exists()
+    first = (tmp_path / "m" / "log.jsonl").read_text()
+    NumberClassifier(**QUICK).fit(*blobs).save(tmp_path / "m")
+    assert not (tmp_path / "m" / "report.html").exists()
+    assert (tmp_path / "m" / "log.jsonl").read_text() != first
+
+
+def test_the_folder_of_another_task_is_named(fitted: NumberClassifier, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, "task": "classify"}))
+    with pytest.raises(ModelError, match="holds a model of the task classify, no NumberClassifier"):
+        NumberClassifier.load(tmp_path / "m")
+
+
+def test_an_estimator_without_files_says_so(blobs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="NumberClassifier reads no files"):
+        NumberClassifier(**QUICK).fit(tmp_path)

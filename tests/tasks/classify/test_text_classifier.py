@@ -16,7 +16,7 @@ from sklearn.utils import estimator_checks
 
 import rondo
 from rondo.errors import DataError, UsageError
-from tests.tasks.classify.reviews import QUICK, SMALL, reviews, translated
+from tests.tasks.classify.reviews import QUICK, SMALL, reviews, translated, write_table
 
 TEXTS, LABELS = reviews()
 HELD_OUT = reviews(80, seed=1)
@@ -118,6 +118,7 @@ def test_a_pickle_is_the_same_estimator(fitted: rondo.TextClassifier) -> None:
 def test_a_saved_model_is_the_same_estimator(level: str, tmp_path: Path) -> None:
     classifier = rondo.TextClassifier(**QUICK, level=level, calibrate=True, cell="min_gru").fit(TEXTS, LABELS)
     (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text('{"rondo": "0.1.0"}')
     for name in ("vocabulary.json", "tokenizer.json"):  # what an earlier model may have left
         (tmp_path / "m" / name).write_text("{}")
     classifier.save(tmp_path / "m")
@@ -236,3 +237,89 @@ def test_the_checks_of_scikit_learn_that_need_no_arrays(check: str) -> None:
 def test_they_are_all_that_apply_to_texts() -> None:
     with pytest.warns(match="Can't test estimator TextClassifier which requires input"):
         assert len(list(estimator_checks.estimator_checks_generator(rondo.TextClassifier()))) <= 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for each class, a file a text."""
+    path = tmp_path_factory.mktemp("texts") / "reviews"
+    for number, (text, label) in enumerate(zip(TEXTS[:60], LABELS[:60], strict=True)):
+        (path / label).mkdir(parents=True, exist_ok=True)
+        (path / label / f"{number:03}.txt").write_text(text)
+    return path
+
+
+def test_a_folder_a_reader_and_lists_are_the_same_texts(folder: Path) -> None:
+    data = rondo.read_texts(folder)
+    assert sorted(data.items) == sorted(TEXTS[:60])
+    expected = rondo.TextClassifier(**QUICK).fit(data.items, data.labels)
+    answers = expected.predict_proba(data.items)
+    for given in (folder, str(folder), data):
+        found = rondo.TextClassifier(**QUICK).fit(given)
+        np.testing.assert_array_equal(found.predict_proba(data.items), answers)
+    for given in (folder, data):
+        assert set(map(tuple, expected.predict_proba(given))) == set(map(tuple, answers))
+        assert expected.score(given) == expected.score(data.items, data.labels)
+    watched = rondo.TextClassifier(**QUICK).fit(folder, X_val=folder)
+    assert watched.history_ != expected.history_
+
+
+@pytest.mark.parametrize("name", ["pandas", "polars"])
+def test_a_data_frame_says_by_its_columns_what_is_text_and_class(name: str) -> None:
+    frames = pytest.importorskip(name)
+    table = frames.DataFrame({"id": list(range(60)), "label": LABELS[:60], "review": TEXTS[:60]})
+    expected = rondo.TextClassifier(**QUICK).fit(TEXTS[:60], LABELS[:60]).predict_proba(HELD_OUT[0])
+    by_itself = rondo.TextClassifier(**QUICK).fit(table)
+    np.testing.assert_array_equal(by_itself.predict_proba(HELD_OUT[0]), expected)
+    with_y = rondo.TextClassifier(**QUICK).fit(table, table["label"])
+    np.testing.assert_array_equal(with_y.predict_proba(HELD_OUT[0]), expected)
+    np.testing.assert_array_equal(by_itself.predict(table), by_itself.predict(TEXTS[:60]))
+    assert by_itself.score(table) == by_itself.score(TEXTS[:60], LABELS[:60])
+    other = table.rename({"review": "said"}) if name == "polars" else table.rename(columns={"review": "said"})
+    with pytest.raises(DataError, match="which column is the text"):
+        rondo.TextClassifier(**QUICK).fit(other)
+    named = rondo.read_texts(other, rondo.TextFormat(text_column="said"))
+    np.testing.assert_array_equal(rondo.TextClassifier(**QUICK).fit(named).predict_proba(HELD_OUT[0]), expected)
+
+
+def test_what_does_not_go_together_is_refused(folder: Path, fitted: rondo.TextClassifier, tmp_path: Path) -> None:
+    fresh = rondo.TextClassifier(**QUICK)
+    with pytest.raises(UsageError, match="has the classes of its items itself: leave y out"):
+        fresh.fit(folder, LABELS)
+    with pytest.raises(UsageError, match="requires y to be passed"):
+        fresh.fit(TEXTS)
+    with pytest.raises(UsageError, match="groups go with y"):
+        fresh.fit(folder, groups=LABELS)
+    with pytest.raises(DataError, match="does not exist"):
+        fresh.fit(tmp_path / "none")
+    with pytest.raises(DataError, match="240 items have 3 classes in y"):
+        fitted.score(TEXTS, LABELS[:3])
+
+
+def test_a_saved_model_has_a_card_and_a_log_and_says_that_it_has_no_baselines(
+    fitted: rondo.TextClassifier, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "m")
+    card = (tmp_path / "m" / "README.md").read_text()
+    for said in ("Classifier of texts", "bad or good", "No baseline was measured", "216 texts", "24 texts",
+                 f"rondo predict {tmp_path / 'm'}", "accuracy on the validation part"):  # fmt: skip
+        assert said in card
+    log = (tmp_path / "m" / "log.jsonl").read_text().splitlines()
+    assert len(log) == 1 + len(fitted.history_)
+    found = loaded(tmp_path / "m").evaluate(write_table(tmp_path / "t.tsv", *HELD_OUT))
+    assert (found["baselines"], found["baseline"]) == ({}, None)
+    assert found["epochs"] == pytest.approx(120 / 11)
+    assert "baselines=True" in found["notes"][0]
+
+
+def test_baselines_are_fitted_on_request_and_saved_with_the_model(tmp_path: Path) -> None:
+    plain = rondo.TextClassifier(**QUICK).fit(TEXTS, LABELS)
+    classifier = rondo.TextClassifier(**QUICK).fit(TEXTS, LABELS, baselines=True)
+    np.testing.assert_array_equal(classifier.predict_proba(HELD_OUT[0]), plain.predict_proba(HELD_OUT[0]))
+    classifier.save(tmp_path / "m")
+    found = loaded(tmp_path / "m").evaluate(write_table(tmp_path / "t.tsv", *HELD_OUT))
+    assert found["baseline"] == "TF-IDF and logistic regression"
+    assert len(found["baselines"]) == 2
+    assert found["baseline_score"] > 0.9
+    assert "notes" not in found
+    assert "TF-IDF and logistic regression" in (tmp_path / "m" / "README.md").read_text()

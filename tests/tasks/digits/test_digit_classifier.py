@@ -126,3 +126,15 @@ def test_the_checks_of_scikit_learn_that_need_no_arrays(check: str) -> None:
 def test_they_are_all_that_apply_to_images() -> None:
     with pytest.warns(match="Can't test estimator DigitClassifier which requires input"):
         assert len(list(estimator_checks.estimator_checks_generator(rondo.DigitClassifier()))) <= 1
+
+
+def test_a_file_of_images_is_taken_as_it_is(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=IMAGES, y=DIGITS.astype(str))
+    found = rondo.DigitClassifier(**QUICK).fit(tmp_path / "d.npz")
+    np.testing.assert_array_equal(found.predict_proba(OTHERS), probabilities())
+    assert found.score(rondo.read_images(tmp_path / "d.npz")) == found.score(IMAGES, DIGITS.astype(str))
+    found.save(tmp_path / "m")
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "Classifier of images, read by rows" in card
+    with pytest.raises(UsageError, match="did not learn from scikit-learn's digits"):
+        rondo.load(tmp_path / "m").evaluate()

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import rondo
-from rondo.errors import DataError, UsageError
+from rondo.errors import DataError, ModelError, UsageError
 from rondo.testing.estimators import expected_failed_checks
 from tests.tasks.signals.waves import QUICK, SMALL, waves
 
@@ -175,3 +175,22 @@ def test_pipelines_cross_validation_and_searches_work() -> None:
     assert cross_val_score(classifier, rows, labels, cv=2, n_jobs=2).shape == (2,)
     search = GridSearchCV(classifier, {"scaling": ["each", "training"]}, cv=2).fit(rows, labels)
     assert search.best_estimator_.predict(rows[:1])[0] in ("early", "late", "flat")
+
+
+def test_files_and_what_a_reader_gave_are_the_same_signals(tmp_path: Path) -> None:
+    X, y = np.stack([signal[:20] for signal in np.random.default_rng(0).normal(size=(40, 20))]), ["a", "b"] * 20
+    path = tmp_path / "t.tsv"
+    path.write_text(
+        "".join("\t".join([label, *map(repr, row.tolist())]) + "\n" for label, row in zip(y, X, strict=True))
+    )
+    expected = rondo.SignalClassifier(**QUICK).fit(list(X), y)
+    data = rondo.read_signals(path)
+    for given in (path, str(path), data):
+        found = rondo.SignalClassifier(**QUICK).fit(given)
+        np.testing.assert_allclose(found.predict_proba(list(X)), expected.predict_proba(list(X)), atol=1e-6)
+    assert found.score(path) == found.score(data) == found.score(list(X), y)
+    np.testing.assert_array_equal(found.predict(path), found.predict(list(X)))
+    found.save(tmp_path / "m")
+    assert "Classifier of signals" in (tmp_path / "m" / "README.md").read_text()
+    with pytest.raises(ModelError, match="a model of the task signals, no DigitClassifier"):
+        rondo.DigitClassifier.load(tmp_path / "m")

@@ -21,6 +21,11 @@ from rondo.tasks.trained import BASELINES
 BETWEEN = ", "
 """What stands between several classes of an item."""
 
+NO_BASELINES = (
+    "no baselines are kept with this model, so its score stands alone: train it without --no-baselines, or with "
+    "fit(..., baselines=True)"
+)
+
 F = TypeVar("F")
 
 
@@ -71,6 +76,8 @@ def evaluation(
     fitted = parse_rivals(BASELINES, model.baselines, rivals) if model.baselines is not None else []
     found = judge(model, data, [outcome(rival, data) for rival in fitted], part="given").result()
     unseen = data.unseen(model.classes.names)
+    if not fitted:
+        found["notes"] = [NO_BASELINES]
     return {
         "task": model.task,
         **found,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from rondo.data.labelled import Labelled
 from rondo.data.splits import make_parts
 from rondo.errors import DataError, UsageError
+from rondo.tasks.classification.answering import checked_items
 from rondo.tasks.classification.model import ClassifierModel, Encoder
 from rondo.tasks.estimator import Estimator, finished
 from rondo.tasks.places import named
@@ -24,12 +26,14 @@ from rondo.training.protocols import Progress
 
 
 class ClassifierEstimator(ClassifierMixin, Estimator):
-    """A class of its own says what its items are (`_items`), and names its encoder and where its learning is."""
+    """A class of its own says what its items are (`_items`, `_read`), names its encoder, and says where it learns."""
 
     encoder_class: ClassVar[type[Encoder]]
     home_of_learning: ClassVar[str]
-    """Where the function is, as MODULE:NAME, that learns: ``(parts, options, folder, *, class_weights, progress)``,
-    and returns a `ClassifierModel` and a `TrainingSummary`."""
+    """Where the function is, as MODULE:NAME, that learns: ``(parts, options, folder, *, class_weights, baselines,
+    progress)``, and returns a `ClassifierModel` and a `TrainingSummary`."""
+    home_of_words: ClassVar[str] = ""
+    """Where the `Words` are with which its task speaks of a model in its card; without them there is no card."""
 
     model_: ClassifierModel
     classes_: npt.NDArray[Any]
@@ -39,31 +43,40 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         """What a user gave, checked; `DataError` for what cannot be."""
 
+    def _read(self, source: Any, *, labelled: bool) -> Labelled:
+        """What is in a file, a folder, or a table whose columns say what they are."""
+        raise UsageError(f"{type(self).__name__} reads no files: give arrays")
+
+    def _holds_classes(self, X: Any) -> bool:
+        """Whether ``X`` says itself which class an item has, as files and folders do."""
+        return isinstance(X, str | os.PathLike | Labelled)
+
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         X_val: Any = None,
         y_val: Any = None,
         groups: Any = None,
+        baselines: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Learn from items and their classes.
 
         ``y`` is a class an item; or, where an item can have several, a list of them an item, or rows of 0 and 1.
-        Training is watched on ``X_val`` and ``y_val``, or on a share of the items that is drawn
-        (``valid_fraction``); ``groups`` says which items belong together and are not parted by that. ``progress``
-        is told how it goes.
+        Without ``y``, ``X`` is a file or a folder as ``rondo train`` reads them, or what a reader gave
+        (`rondo.read_texts` and its like). Training is watched on ``X_val`` and ``y_val``, or on a share of the items
+        that is drawn (``valid_fraction``); ``groups`` says which items belong together and are not parted by that.
+        With ``baselines`` those of the task are fitted, too, and are saved with the model: `evaluate` and the card
+        put the score beside theirs. ``progress`` is told how it goes.
         """
-        if (X_val is None) != (y_val is None):
+        if X_val is None and y_val is not None:
             raise UsageError("X_val and y_val go together: items to watch the training on, and their classes")
-        if y is None:
-            raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        data = self._items(X, _labels(y), groups, fitting=True)
+        data = self._labelled(X, y, groups, fitting=True)
         if len(data) < 2:
             raise DataError(f"there is only {len(data)} sample: some to learn from and some to watch by are needed")
-        valid = None if X_val is None else self._items(X_val, _labels(y_val))
+        valid = None if X_val is None else self._labelled(X_val, y_val, name="X_val and y_val go together: y_val")
         weights = self.get_params(deep=False).get("class_weight")
         given = weights if isinstance(weights, Mapping) else None
         seed = self._seed()
@@ -71,7 +84,7 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
             options = self._resolved(seed, **({"class_weight": None} if given is not None else {}))
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
             learn = named(self.home_of_learning)
-            model, summary = learn(parts, options, folder, class_weights=given, progress=progress)
+            model, summary = learn(parts, options, folder, class_weights=given, baselines=baselines, progress=progress)
         self._take(model, finished(summary).history)
         return self
 
@@ -85,15 +98,61 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """How probable each of ``classes_`` is, (N, K). The rows add up to one, unless an item can have several."""
         check_is_fitted(self, "model_")
-        return self.model_.probabilities(self._items(X).items)
+        return self.model_.probabilities(self._asked(X).items)
 
-    def score(self, X: Any, y: Any) -> float:
-        """The share of items that are classified right; of several classes an item, all of them must be."""
+    def score(self, X: Any, y: Any = None) -> float:
+        """The share of items that are classified right; of several classes an item, all of them must be.
+
+        Without ``y``, ``X`` is what `fit` takes without it.
+        """
+        check_is_fitted(self, "model_")
+        if y is None:
+            X = self._labelled(X, None)
+            y = X.labels
         predicted = self.predict(X)
         if not self.model_.classes.several:
-            return float(np.mean([one == other for one, other in zip(predicted.tolist(), _plain(y), strict=True)]))
-        codes = self._items(X, _labels(y)).codes(self.model_.classes.names)
-        return float((predicted == codes).all(1).mean())
+            given = _plain(y)
+            if len(given) != len(predicted):
+                raise DataError(f"{len(predicted)} items have {len(given)} classes in y.")
+            return float(np.mean([one == other for one, other in zip(predicted.tolist(), given, strict=True)]))
+        data = X if isinstance(X, Labelled) else self._items(X, _labels(y))
+        return float((predicted == data.codes(self.model_.classes.names)).all(1).mean())
+
+    def _labelled(self, X: Any, y: Any, groups: Any = None, *, fitting: bool = False, name: str = "y") -> Labelled:
+        """Items with their classes: those of ``y``, or those that stand with the items."""
+        if y is not None:
+            if self._holds_files(X):
+                raise UsageError(f"{_short(X)} has the classes of its items itself: leave y out")
+            return self._items(X, _labels(y), groups, fitting=fitting)
+        if not self._holds_classes(X):
+            if fitting or name == "y":
+                raise UsageError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+            raise UsageError(f"{name} is missing")
+        if groups is not None:
+            raise UsageError("groups go with y; files say them by a column, which a reader is told (rondo.read_texts)")
+        if fitting:
+            self.__dict__.pop("n_features_in_", None)  # of an earlier fit, to an array
+        data = X if isinstance(X, Labelled) else self._read(X, labelled=True)
+        if data.labels is None:
+            raise DataError(f"{_short(X)} has no classes.")
+        return data
+
+    def _asked(self, X: Any) -> Labelled:
+        """Items whose classes are asked for."""
+        if not self._holds_files(X):
+            return self._items(X)
+        data = X if isinstance(X, Labelled) else self._read(X, labelled=False)
+        return checked_items(self.model_, data)
+
+    @staticmethod
+    def _holds_files(X: Any) -> bool:
+        """Whether these are files, or what a reader made of them; a text alone may be an item by mistake."""
+        return isinstance(X, os.PathLike | Labelled)
+
+    def _write_card(self, folder: Path) -> None:
+        if self.home_of_words:
+            write = named("rondo.tasks.classification.page:write_model_card")
+            write(self.model_, folder, named(self.home_of_words))
 
     def _take(self, model: ClassifierModel, history: list[dict[str, Any]]) -> None:
         super()._take(model, history)
@@ -123,6 +182,11 @@ def _labels(y: Any) -> Any:
     if dimensions:
         check_classification_targets(y)
     return y
+
+
+def _short(X: Any) -> str:
+    """A source as a message names it."""
+    return "what was read" if isinstance(X, Labelled) else str(X)
 
 
 def _is_table(rows: list[Any]) -> bool:

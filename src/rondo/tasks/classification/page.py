@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from rondo.inspect import Card, Report, Section, metric_of, scores_of, write_card
+from rondo.inspect import Card, Metric, Provenance, Report, Score, Section, metric_of, scores_of, write_card
 from rondo.inspect.card import DataPart
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
+from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.report import (
     ClassRun,
     Mistake,
@@ -27,17 +29,26 @@ Commands = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a task says of its classifier in its own words."""
+class Words:
+    """How a task speaks of its models, whatever they learned."""
 
-    title: str
+    title: Callable[[ClassifierModel], str]
     """As in "A classifier of texts"."""
     item: str
     """What is classified, in the singular."""
-    example: str
+    unit: str
+    """The same in the plural, without an article."""
+    example: Callable[[ClassifierModel], str]
     """Lines of Python that use ``classifier``."""
-    commands: Callable[[str], Commands]
+    commands: Callable[[ClassifierModel, str], Commands]
     """What to type next and what it does, from the name of the folder."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a task says of a training in its own words."""
+
+    words: Words
     show: Callable[[Section, Sequence[Mistake]], None]
     """How the worst mistakes are shown."""
     notes: Sequence[str]
@@ -48,7 +59,11 @@ class Page:
 
 def write_page(run: ClassRun, page: Page) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    report = Report(page.title, subtitle=f"{_classes(run)}; {network_of(run)}, {run.result['parameters']:,} parameters")
+    model = run.model
+    report = Report(
+        page.words.title(model),
+        subtitle=f"{_classes(model)}; {network_of(model)}, {run.result['parameters']:,} parameters",
+    )
     add_head(report, run)
     add_scores(report, run)
     add_classes(report, run)
@@ -58,46 +73,56 @@ def write_page(run: ClassRun, page: Page) -> None:
     add_calibration(report, run)
     add_curves(report, run)
     add_data(report, run, notes=page.notes)
-    commands = page.commands(shlex.quote(str(run.folder)))
-    report.next_commands(commands)
+    report.next_commands(page.words.commands(model, shlex.quote(str(run.folder))))
     report.provenance(run.provenance)
     report.save(run.folder / REPORT)
-    _write_card(run, page, commands)
+    write_model_card(model, run.folder, page.words)
 
 
-def network_of(run: ClassRun) -> str:
+def network_of(model: ClassifierModel) -> str:
     """The network in a few words."""
-    network = run.model.network
+    network = model.network
     return in_words(network.first.recurrent, members=len(network.members))
 
 
-def _write_card(run: ClassRun, page: Page, commands: Commands) -> None:
-    parts = [("training", run.parts.train), ("validation", run.parts.valid), ("test", run.parts.test)]
-    cell = run.model.network.first.recurrent.cell
+def write_model_card(model: ClassifierModel, folder: Path, words: Words) -> None:
+    """``README.md`` of a model folder, from what the model knows of its training.
+
+    Where no score was taken, the card has the accuracy on the validation part, by which the weights were chosen.
+    """
+    result, provenance = model.config.get("result", {}), model.config.get("provenance")
+    cell = model.network.first.recurrent.cell
+    metric: Metric | None = None
+    scores: Sequence[Score] = ()
+    if "score" in result:
+        metric, scores = metric_of(result), scores_of(result)
+    elif result.get("valid_accuracy") is not None:
+        metric = Metric("accuracy on the validation part", "higher", digits=1, percent=True)
+        scores = [Score("this model", result["valid_accuracy"], role="ours")]
     write_card(
         Card(
-            title=f"{page.title.removeprefix('A ').capitalize()} ({network_of(run)})",
-            task=run.model.task,
+            title=f"{words.title(model).removeprefix('A ').capitalize()} ({network_of(model)})",
+            task=model.task,
             cell=cell.name,
-            parameters=run.result["parameters"],
-            summary=f"Says which class {page.item} has: {_classes(run)}.",
-            data=[DataPart(name, len(part), run.unit) for name, part in parts if part is not None],
-            metric=metric_of(run.result),
-            scores=scores_of(run.result),
-            shell=[command for command, _ in commands],
-            python=f"import rondo\n\nclassifier = rondo.load({str(run.folder)!r})\n{page.example}",
+            parameters=model.parameters,
+            summary=f"Says which class {words.item} has: {_classes(model)}.",
+            data=[DataPart(name, count, words.unit) for name, count in model.config.get("parts", {}).items()],
+            metric=metric,
+            scores=scores,
+            shell=[command for command, _ in words.commands(model, shlex.quote(str(folder)))],
+            python=f"import rondo\n\nclassifier = rondo.load({str(folder)!r})\n{words.example(model)}",
             equations=to_latex(cell.graph),
             limits=(
-                f"It knows {run.unit} like those it learned from: of another kind or origin, its classes and its "
-                f"probabilities can be wrong. It gives {page.item} a class, also one that has none of them."
+                f"It knows {words.unit} like those it learned from: of another kind or origin, its classes and its "
+                f"probabilities can be wrong. It gives {words.item} a class, also one that has none of them."
             ),
-            provenance=run.provenance,
+            provenance=None if provenance is None else Provenance.from_dict(provenance),
         ),
-        run.folder,
+        folder,
     )
 
 
-def _classes(run: ClassRun) -> str:
-    names = [str(name) for name in run.model.classes.names]
+def _classes(model: ClassifierModel) -> str:
+    names = [str(name) for name in model.classes.names]
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"any of {shown}" if run.model.classes.several else shown.replace(", ", " or ") if len(names) == 2 else shown
+    return f"any of {shown}" if model.classes.several else shown.replace(", ", " or ") if len(names) == 2 else shown

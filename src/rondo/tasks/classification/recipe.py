@@ -13,7 +13,7 @@ from rondo.data.splits import Parts, make_parts
 from rondo.evaluation.rivals import Rival
 from rondo.evaluation.rivals_file import rival_bytes
 from rondo.models.folder import check_output_folder
-from rondo.tasks.classification.judging import judge_held_out
+from rondo.tasks.classification.judging import Judgement, judge_held_out
 from rondo.tasks.classification.learning import Learner, learn
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.report import ClassRun, kept_metrics
@@ -53,15 +53,25 @@ class Recipe:
         folder: str | Path,
         *,
         class_weights: Mapping[Label, float] | None = None,
+        baselines: bool = False,
         progress: Progress | None = None,
     ) -> tuple[ClassifierModel, TrainingSummary]:
-        """From parts of data to a model, in one go: what an estimator's `fit` does."""
+        """From parts of data to a model, in one go: what an estimator's `fit` does.
+
+        With ``baselines`` these are fitted, too, and the model is held against them as by a training on files.
+        """
         progress = progress or SilentProgress()
         options = replace(options, training=with_budget(options.training, epochs=self.epochs))
         learner = self.prepare(parts, options, progress)
         if self.before is not None:
             self.before(learner, parts, options, Path(folder), resume=False, progress=progress)
-        return learn(learner, parts, options.training, folder, class_weights=class_weights, progress=progress)
+        model, summary = learn(learner, parts, options.training, folder, class_weights=class_weights, progress=progress)
+        result = training_result(model, Path(folder), summary, seed=options.training.seed)
+        del result["model"]  # the folder vanishes
+        if baselines and summary.stopped_why != "interrupted":
+            result |= self._held_against(model, parts, options, progress).result()
+        model.config |= {"result": result | _watched(summary, options), "parts": _sizes(parts)}
+        return model, summary
 
     def run(
         self,
@@ -88,16 +98,23 @@ class Recipe:
         if not summary.is_main_process:
             return None
 
-        rivals = self.rivals(parts) if options.reading.baselines else []
-        judgement = judge_held_out(model, parts, rivals, seed=options.training.seed, progress=progress)
-        model.baselines = rival_bytes(rivals) if rivals else None
+        judgement = self._held_against(model, parts, options, progress, baselines=options.reading.baselines)
         result = training_result(model, folder, summary, seed=options.training.seed) | judgement.result()
-        kept = kept_metrics(summary, options.training.keep)
-        result |= {name: kept.get(name) for name in ("valid_loss", "valid_accuracy")}
+        result |= _watched(summary, options)
+        model.config["parts"] = _sizes(parts)
         provenance = save_with_result(model, folder, result, started=started, data=_files(paths, options))
         run = ClassRun(folder, model, parts, summary, judgement, result, provenance, self.unit)
         self.write(run)
         return run
+
+    def _held_against(
+        self, model: ClassifierModel, parts: Parts, options: Any, progress: Progress, *, baselines: bool = True
+    ) -> Judgement:
+        """The model beside baselines on the same items; they are kept with it."""
+        rivals = self.rivals(parts) if baselines else []
+        judgement = judge_held_out(model, parts, rivals, seed=options.training.seed, progress=progress)
+        model.baselines = rival_bytes(rivals) if rivals else None
+        return judgement
 
     def train(
         self,
@@ -125,6 +142,17 @@ def parts_of(data: Labelled, options: Any, read: Callable[[str], Labelled]) -> P
         test_fraction=reading.test_fraction or None,
         seed=options.training.seed,
     )
+
+
+def _watched(summary: TrainingSummary, options: Any) -> dict[str, float | None]:
+    """The figures of the validation part, of the weights that were kept."""
+    kept = kept_metrics(summary, options.training.keep)
+    return {name: kept.get(name) for name in ("valid_loss", "valid_accuracy")}
+
+
+def _sizes(parts: Parts) -> dict[str, int]:
+    named = {"training": parts.train, "validation": parts.valid, "test": parts.test}
+    return {name: len(part) for name, part in named.items() if part is not None}
 
 
 def _files(paths: Paths, options: Any) -> list[Path]:

@@ -10,8 +10,7 @@ from typing import Any, TextIO
 from rondo.data.columns import TextFormat
 from rondo.data.files import Paths
 from rondo.data.labelled import Labelled
-from rondo.data.texts import as_texts, iter_texts, read_texts
-from rondo.errors import UsageError
+from rondo.data.texts import as_texts, iter_texts, read_texts, texts_from_frame
 from rondo.evaluation.bag_of_words import BagOfWords
 from rondo.evaluation.rivals import Majority
 from rondo.tasks.answers import Answer
@@ -30,7 +29,9 @@ class TextClassifier(ClassifierEstimator):
     """Classifies texts with a recurrent network: sentiment, topic, intent, language.
 
     Texts are a list, an array or a column of a data frame. Each has one class, or, where `fit` is given lists
-    of labels or rows of 0 and 1, any number of them. Works as scikit-learn's classifiers do: in pipelines, in
+    of labels or rows of 0 and 1, any number of them. Texts and classes can also stand together: in a data frame
+    with columns such as text and label, in a file, or in a folder with one folder for each class, which `fit` takes
+    without ``y``; `rondo.read_texts` reads other columns. Works as scikit-learn's classifiers do: in pipelines, in
     cross-validation, in searches. The same parameters are the flags of ``rondo train classify``.
 
     >>> classifier = rondo.TextClassifier(epochs=5).fit(texts, classes)
@@ -43,17 +44,20 @@ class TextClassifier(ClassifierEstimator):
 
     encoder_class = TextEncoder
     home_of_learning = "rondo.tasks.classify.task:learn_texts"
+    home_of_words = "rondo.tasks.classify.report:WORDS"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
-        columns = getattr(X, "columns", None)
-        if columns is not None:
-            if len(columns) != 1:
-                names = ", ".join(map(str, list(columns)[:6]))
-                raise UsageError(f"texts are one column; the data frame has {len(columns)}: {names}")
-            X = X[columns[0]]
+        if _is_frame(X):
+            X = texts_from_frame(X, labelled=False).items
         elif getattr(X, "ndim", 1) == 2 and X.shape[1] == 1:
             X = X[:, 0]
         return as_texts(X, y, groups)
+
+    def _read(self, source: Any, *, labelled: bool) -> Labelled:
+        return read_texts(source, labelled=labelled)
+
+    def _holds_classes(self, X: Any) -> bool:
+        return (_is_frame(X) and len(X.columns) > 1) or super()._holds_classes(X)
 
     def reading(self, **given: Any) -> TextFormat:
         """How files are read: as in training, where nothing else is ``given``."""
@@ -77,3 +81,7 @@ class TextClassifier(ClassifierEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _is_frame(X: Any) -> bool:
+    return getattr(X, "columns", None) is not None

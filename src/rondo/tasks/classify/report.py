@@ -10,7 +10,8 @@ import numpy as np
 
 from rondo.inspect import Evidence, Section
 from rondo.inspect.saliency import influence
-from rondo.tasks.classification.page import Page, write_page
+from rondo.tasks.classification.model import ClassifierModel
+from rondo.tasks.classification.page import Page, Words, write_page
 from rondo.tasks.classification.report import ClassRun, Mistake
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import OWN_TEXTS
@@ -21,15 +22,7 @@ SHOWN_TOKENS = 120
 
 def write_report(run: ClassRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    page = Page(
-        title="A classifier of texts",
-        item="a text",
-        example='print(classifier.predict(["A text."]), classifier.predict_proba(["A text."]))',
-        commands=_commands,
-        show=partial(_show, run),
-        notes=data_notes(run),
-    )
-    write_page(run, page)
+    write_page(run, Page(WORDS, show=partial(_show, run), notes=data_notes(run)))
 
 
 def data_notes(run: ClassRun) -> list[str]:
@@ -115,10 +108,19 @@ def _around_the_strongest(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]
     return np.arange(start, start + SHOWN_TOKENS)
 
 
-def _commands(model: str) -> list[tuple[str, str]]:
+def _commands(_: ClassifierModel, model: str) -> list[tuple[str, str]]:
     return [
         (f"rondo predict {model} TEXTS.txt", "the class of each line of a file"),
         (f"rondo predict {model} TEXTS.txt --json", "with the probabilities of all classes"),
         (f"rondo evaluate {model} LABELLED.csv", "score it on other texts"),
         (f"rondo info {model}", "the model's card"),
     ]
+
+
+WORDS = Words(
+    title=lambda _: "A classifier of texts",
+    item="a text",
+    unit="texts",
+    example=lambda _: 'print(classifier.predict(["A text."]), classifier.predict_proba(["A text."]))',
+    commands=_commands,
+)

@@ -30,9 +30,9 @@ SAME_COLUMNS = ("values", "label_column", "group_column")
 class DigitClassifier(ClassifierEstimator):
     """Classifies images with a recurrent network that reads them by rows, by columns or pixel by pixel.
 
-    Images are an array (N, height, width), or square ones as rows of their pixels, (N, pixels). Works as
-    scikit-learn's classifiers do: in pipelines, in cross-validation, in searches. The same parameters are the flags of
-    ``rondo train digits``.
+    Images are an array (N, height, width), or square ones as rows of their pixels, (N, pixels); `fit` takes a file of
+    them, too, without ``y``. Works as scikit-learn's classifiers do: in pipelines, in cross-validation, in searches.
+    The same parameters are the flags of ``rondo train digits``.
 
     >>> classifier = rondo.DigitClassifier(epochs=20).fit(images, digits)
     >>> classifier.predict(others), classifier.predict_proba(others)
@@ -44,10 +44,14 @@ class DigitClassifier(ClassifierEstimator):
 
     encoder_class = ImageEncoder
     home_of_learning = "rondo.tasks.digits.task:learn_digits"
+    home_of_words = "rondo.tasks.digits.report:WORDS"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         data = as_images(X, y, groups)
         return data if fitting or not hasattr(self, "model_") else checked_items(self.model_, data)
+
+    def _read(self, source: Any, *, labelled: bool) -> Labelled:
+        return read_images(source, labelled=labelled)
 
     def reading(self, **given: Any) -> ImageFormat:
         """How files are read: as in training, where nothing else is ``given``."""

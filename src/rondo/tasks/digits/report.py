@@ -12,7 +12,8 @@ import torch
 
 from rondo.inspect import Report, Section, Tile, metric_of, scores_of
 from rondo.inspect.saliency import contributions
-from rondo.tasks.classification.page import Page, network_of, write_page
+from rondo.tasks.classification.model import ClassifierModel
+from rondo.tasks.classification.page import Page, Words, network_of, write_page
 from rondo.tasks.classification.report import ClassRun, Mistake, add_curves
 from rondo.tasks.digits.encoder import ImageEncoder
 
@@ -31,16 +32,8 @@ FOR, AGAINST = np.array([192, 95, 23]), np.array([43, 98, 176])
 def write_report(run: ClassRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
     encoder: Any = run.model.encoder
-    page = Page(
-        title=f"A classifier of images, read by {encoder.order if encoder.order != 'both' else 'rows and columns'}",
-        item="an image",
-        example=f"print(classifier.predict(images))  # (N, {encoder.height}, {encoder.width})",
-        commands=partial(_commands, run),
-        show=partial(_show, run),
-        notes=data_notes(encoder, run.model.config["options"]["data"]),
-        more=partial(_add_tiles, run),
-    )
-    write_page(run, page)
+    notes = data_notes(encoder, run.model.config["options"]["data"])
+    write_page(run, Page(WORDS, show=partial(_show, run), notes=notes, more=partial(_add_tiles, run)))
 
 
 def data_notes(encoder: ImageEncoder, data: dict[str, Any]) -> list[str]:
@@ -90,7 +83,7 @@ def _add_tiles(run: ClassRun, report: Report) -> None:
         return
     wrong = int((predictions.predicted != predictions.true).sum())
     report.section("Images and what was read in them").text(
-        f"{wrong:,} of {len(run.judgement.data):,} were read wrong; they come first. ({network_of(run)})"
+        f"{wrong:,} of {len(run.judgement.data):,} were read wrong; they come first. ({network_of(run.model)})"
     ).tiles(tiles(run))
 
 
@@ -123,11 +116,25 @@ def _shaded(run: ClassRun, mistake: Mistake) -> npt.NDArray[np.uint8]:
     return found
 
 
-def _commands(run: ClassRun, model: str) -> list[tuple[str, str]]:
-    again = [(f"rondo evaluate {model}", "score it again")] if not run.provenance.data else []
+def _title(model: ClassifierModel) -> str:
+    encoder: Any = model.encoder
+    return f"A classifier of images, read by {encoder.order if encoder.order != 'both' else 'rows and columns'}"
+
+
+def _example(model: ClassifierModel) -> str:
+    encoder: Any = model.encoder
+    return f"print(classifier.predict(images))  # (N, {encoder.height}, {encoder.width})"
+
+
+def _commands(trained: ClassifierModel, model: str) -> list[tuple[str, str]]:
+    provenance = trained.config.get("provenance")
+    again = [(f"rondo evaluate {model}", "score it again")] if provenance and not provenance.get("data") else []
     return [
         *again,
         (f"rondo predict {model} IMAGES.idx", "the class of each image of a file (idx or .npz)"),
         (f"rondo evaluate {model} IMAGES.idx", "score it on other images, whose classes are known"),
         (f"rondo info {model}", "the model's card"),
     ]
+
+
+WORDS = Words(title=_title, item="an image", unit="images", example=_example, commands=_commands)

@@ -32,7 +32,8 @@ class SignalClassifier(ClassifierEstimator):
     Signals are an array (N, T) or (N, T, channels), a data frame with a signal a row, or a list of arrays (T,) or
     (T, channels) of any lengths. Fitted on an array (N, T), on lists of numbers that make one, or on a data frame,
     others must have as many columns, as scikit-learn has it; a list of arrays may be of other lengths still. Values
-    that are not a number are missing ones: they are filled along straight lines. Works as scikit-learn's classifiers
+    that are not a number are missing ones: they are filled along straight lines. `fit` takes a file or a folder, too,
+    without ``y``; `rondo.read_signals` reads other columns. Works as scikit-learn's classifiers
     do: in pipelines, in cross-validation, in searches. The same parameters are the flags of ``rondo train signals``.
 
     >>> classifier = rondo.SignalClassifier(epochs=50).fit(signals, classes)
@@ -45,6 +46,7 @@ class SignalClassifier(ClassifierEstimator):
 
     encoder_class = SignalEncoder
     home_of_learning = "rondo.tasks.signals.task:learn_signals"
+    home_of_words = "rondo.tasks.signals.report:WORDS"
 
     def _items(self, X: Any, y: Any = None, groups: Any = None, *, fitting: bool = False) -> Labelled:
         if fitting:
@@ -59,6 +61,9 @@ class SignalClassifier(ClassifierEstimator):
         if getattr(X, "ndim", 2) == 3:
             return check_array(X, allow_nd=True, ensure_all_finite="allow-nan")
         return validate_data(self, X, reset=fitting, ensure_all_finite="allow-nan")
+
+    def _read(self, source: Any, *, labelled: bool) -> Labelled:
+        return read_signals(source, labelled=labelled)
 
     def reading(self, **given: Any) -> SignalFormat:
         """How files are read: as in training, where nothing else is ``given``."""

@@ -12,7 +12,8 @@ from rondo.data.signals import fill_missing
 from rondo.inspect import Section
 from rondo.inspect.class_plots import MOST_CHANNELS, signal_with_influence
 from rondo.inspect.saliency import influence
-from rondo.tasks.classification.page import Page, write_page
+from rondo.tasks.classification.model import ClassifierModel
+from rondo.tasks.classification.page import Page, Words, write_page
 from rondo.tasks.classification.report import ClassRun, Mistake
 from rondo.tasks.signals.encoder import SignalEncoder
 
@@ -27,16 +28,7 @@ SCALED = {
 
 def write_report(run: ClassRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    channels = run.model.encoder.input_size
-    page = Page(
-        title="A classifier of signals",
-        item="a signal",
-        example=f"print(classifier.predict(signals))  # a list of arrays (steps, {channels}), or one array",
-        commands=_commands,
-        show=partial(_show, run),
-        notes=data_notes(run),
-    )
-    write_page(run, page)
+    write_page(run, Page(WORDS, show=partial(_show, run), notes=data_notes(run)))
 
 
 def data_notes(run: ClassRun) -> list[str]:
@@ -81,10 +73,24 @@ def _show(run: ClassRun, section: Section, mistakes: Sequence[Mistake]) -> None:
         )
 
 
-def _commands(model: str) -> list[tuple[str, str]]:
+def _example(model: ClassifierModel) -> str:
+    channels = model.encoder.input_size
+    return f"print(classifier.predict(signals))  # a list of arrays (steps, {channels}), or one array"
+
+
+def _commands(_: ClassifierModel, model: str) -> list[tuple[str, str]]:
     return [
         (f"rondo predict {model} SIGNALS.tsv", "the class of each signal of a file"),
         (f"rondo predict {model} SIGNALS.tsv --json", "with the probabilities of all classes"),
         (f"rondo evaluate {model} LABELLED.tsv", "score it on other signals"),
         (f"rondo info {model}", "the model's card"),
     ]
+
+
+WORDS = Words(
+    title=lambda _: "A classifier of signals",
+    item="a signal",
+    unit="signals",
+    example=_example,
+    commands=_commands,
+)
