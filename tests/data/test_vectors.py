@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rondo.data import files
 from rondo.data.vectors import read_vectors
 from rondo.errors import DataError
 
@@ -117,3 +119,30 @@ def test_what_is_wrong_is_said_with_its_place(content: bytes, said: str, tmp_pat
         read_vectors(written(tmp_path, content), WORDS)
     assert said in str(error.value)
     assert str(tmp_path / "v") in str(error.value)
+
+
+def test_plain_binary_files_are_mapped_and_packed_ones_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a plain file no more than its beginning passes through `read`."""
+    count, width = 3000, 200
+    vectors = np.random.default_rng(0).normal(size=(count, width)).astype("<f4")
+    words = b"".join(f"w{number} ".encode() + vector.tobytes() for number, vector in enumerate(vectors))
+    content = f"{count} {width}\n".encode() + words
+    read: list[int] = []
+
+    class Counting(io.BufferedReader):
+        def read(self, size: int | None = -1) -> bytes:
+            read.append(1)
+            return super().read(size)
+
+    opened = files.open_binary
+    monkeypatch.setattr("rondo.data.vectors.open_binary", lambda path: Counting(opened(path).detach(), 1 << 16))
+    found = {}
+    for name, packed in (("plain", content), ("packed", gzip.compress(content, 1))):
+        (tmp_path / name).write_bytes(packed)
+        read.clear()
+        found[name] = read_vectors(tmp_path / name, ["w7", "w2999"]).rows
+        assert bool(read) is (name == "packed")
+    np.testing.assert_array_equal(found["plain"], vectors[[7, 2999]])
+    np.testing.assert_array_equal(found["packed"], found["plain"])

@@ -77,8 +77,8 @@ class ClassifyNetwork(TokenClassifierOptions):
     bidirectional: bool | None = None  # type: ignore[assignment]
     """Read each text in both directions. Left out: yes, unless the encoder is pre-trained, which reads in one."""
     vectors: str | None = None
-    """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec). The token vectors are
-    then as wide as these."""
+    """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec or .bin). The token
+    vectors are then as wide as these."""
     freeze_vectors: bool = False
     """Leave the pretrained vectors as they are."""
 

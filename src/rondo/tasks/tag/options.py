@@ -102,8 +102,8 @@ class TagNetwork(TaggerOptions):
     pair_embedding: int = 50
     """Width of the vectors of pairs of neighbouring tokens, where these are features."""
     vectors: str | None = None
-    """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec). The word vectors are
-    then as wide as these."""
+    """A file of pretrained word vectors: word2vec (text or binary), GloVe or fastText (.vec or .bin). The word
+    vectors are then as wide as these."""
     freeze_vectors: bool = False
     """Leave the pretrained vectors as they are."""
 
