@@ -66,6 +66,14 @@ def test_what_is_piped_is_tagged(rondo: Run, tag_model: Path, asked: Path, monke
     assert rondo("predict", tag_model, "-").out == expected
 
 
+def test_a_sentence_that_is_piped_in_is_not_taken_for_columns(
+    rondo: Run, tag_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Ada saw Oslo .\n"), encoding="utf-8"))
+    tags = package.load(tag_model).predict([["Ada", "saw", "Oslo", "."]])[0]
+    assert rondo("predict", tag_model, "-").out == " ".join(tags) + "\n"
+
+
 def test_evaluation_has_strict_scores_beside_the_usual(rondo: Run, tag_model: Path, asked: Path) -> None:
     result = json.loads(rondo("evaluate", tag_model, asked, "--json", "--quiet").out)
     assert (result["metric"], result["items"]) == ("span F1", 12)
@@ -73,6 +81,17 @@ def test_evaluation_has_strict_scores_beside_the_usual(rondo: Run, tag_model: Pa
     shown = rondo("evaluate", tag_model, asked, "--quiet").out
     assert "span F1" in shown
     assert "strict F1" in shown
+
+
+def test_lines_with_a_file_of_tags_are_evaluated(rondo: Run, tag_model: Path, asked: Path, tmp_path: Path) -> None:
+    sentences, tags = people(12, seed=5)
+    (tmp_path / "s.txt").write_text("".join(" ".join(own) + "\n" for own in sentences))
+    (tmp_path / "t.txt").write_text("".join(" ".join(own) + "\n" for own in tags))
+    ended = rondo("evaluate", tag_model, tmp_path / "s.txt", "--labels", tmp_path / "t.txt", "--json", "--quiet")
+    score = json.loads(ended.out)["score"]
+    assert score == json.loads(rondo("evaluate", tag_model, asked, "--json", "--quiet").out)["score"]
+    refused = rondo("evaluate", tag_model, asked, "--scheme", "none")
+    assert (refused.code, "does not go with this tagger" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rondo.cli.arguments import DEVICE, OUTPUT, THREADS, Group, Option, options_
 from rondo.cli.machine import usable_device, use_threads
 from rondo.cli.output import only_json, print_json, print_text, say_notes
 from rondo.cli.progress import waiting
-from rondo.cli.reading import reading_group
+from rondo.cli.reading import reading_group, scoring_options
 from rondo.cli.results import evaluated
 from rondo.errors import UsageError
 from rondo.models.folder import read_config
@@ -43,6 +43,8 @@ EXAMPLES = (
 
 def run(arguments: Sequence[str]) -> int:
     """Score, and print the figures."""
+    reading, scoring = reading_group(arguments, READING), scoring_options(arguments)
+    reading = Group(reading.title, reading.about, (*reading.options, *scoring))
     given = parse(
         arguments,
         command="rondo evaluate",
@@ -56,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
         examples=EXAMPLES,
         positional=POSITIONAL,
         groups=[
-            reading_group(arguments, READING),
+            reading,
             Group("poetry", "For models of verse.", VERSE),
             Group("machine", "", (DEVICE, THREADS)),
             Group("output", "", OUTPUT),
@@ -71,6 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     if task == "forecast":
         raise UsageError(f"{folder} is a forecaster: rondo backtest {folder} FILE scores it on what came")
     own = options_of(TASKS[task].reading) if task in TASKS and TASKS[task].home_of_reading else ()
+    own = (*own, *scoring)
     allowed = {"text": READING, "poetry": (*READING, *VERSE)}.get(str(task), own)
     for name in given if task in TASKS else ():
         if name not in [option.name for option in allowed]:
@@ -86,7 +89,10 @@ def run(arguments: Sequence[str]) -> int:
             if task == "poetry":
                 given["say"] = say
             if own:
+                asked = {option.name: given.pop(option.name) for option in scoring if option.name in given}
                 given = {"reading": model.reading(**given)}
+                if scoring:
+                    given["scoring"] = TASKS[str(task)].scoring(**asked)
             result = {"model": folder, **model.evaluate(files, **given)}
     known = learned_from(config, files) if task in TASKS and task != "poetry" else []
     notes = [f"{name} was learned from: the figures flatter both, most of all the baseline" for name in known]

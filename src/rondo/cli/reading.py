@@ -14,7 +14,7 @@ from rondo.tasks.registry import TASKS
 
 METAVARS = {
     "encoding": "NAME", "text_column": "COLUMN", "label_column": "COLUMN", "group_column": "COLUMN",
-    "token_column": "COLUMN", "tag_column": "COLUMN",
+    "token_column": "COLUMN", "tag_column": "COLUMN", "labels": "FILE",
 }  # fmt: skip
 ABOUT = "What is not given is as it was in training."
 
@@ -32,6 +32,13 @@ def answering_options(arguments: Sequence[str]) -> tuple[Option, ...]:
     task = task_of(arguments[0]) if arguments and not arguments[0].startswith("-") else ""
     known = task in TASKS and TASKS[task].home_of_answering
     return tuple(options_of(TASKS[task].answering)) if known else ()
+
+
+def scoring_options(arguments: Sequence[str]) -> tuple[Option, ...]:
+    """What else can be said about the files that the model that is named first is scored on."""
+    task = task_of(arguments[0]) if arguments and not arguments[0].startswith("-") else ""
+    known = task in TASKS and TASKS[task].home_of_scoring
+    return tuple(options_of(TASKS[task].scoring, metavars=METAVARS)) if known else ()
 
 
 def task_of(folder: str) -> str:

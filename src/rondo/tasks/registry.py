@@ -37,6 +37,8 @@ class Task:
     """How files are read that a model is used on: a dataclass of options. Only for models that answer item by item."""
     home_of_answering: str = ""
     """How answers are written, where there is a choice: a dataclass of options."""
+    home_of_scoring: str = ""
+    """What else can be said about files that a model is scored on: a dataclass of options."""
 
     @property
     def options(self) -> type:
@@ -59,6 +61,11 @@ class Task:
         return named(self.home_of_answering)
 
     @property
+    def scoring(self) -> type:
+        """Options of files that a model is scored on, for ``evaluate(..., scoring=)``."""
+        return named(self.home_of_scoring)
+
+    @property
     def load(self) -> Callable[..., Any]:
         """``load(folder, *, device)``: the model."""
         return named(self.home_of_model).load
@@ -79,12 +86,14 @@ TASKS: dict[str, Task] = {
             "classify", "classes of texts: sentiment, topic, intent, language",
             "rondo.tasks.classify.options:ClassifyOptions", "rondo.tasks.classify.task:train_classify",
             "rondo.tasks.classify.estimator:TextClassifier", home_of_reading="rondo.data.columns:TextFormat",
+            home_of_scoring="rondo.tasks.classify.options:ClassifyScoring",
         ),
         Task(
             "tag", "tags of tokens: names of people and places, parts of speech", "rondo.tasks.tag.options:TagOptions",
             "rondo.tasks.tag.task:train_tag", "rondo.tasks.tag.estimator:Tagger",
             home_of_reading="rondo.data.tagging.options:TokenFormat",
             home_of_answering="rondo.tasks.tag.options:TagAnswering",
+            home_of_scoring="rondo.tasks.tag.options:TagScoring",
         ),
         Task(
             "signals", "classes of signals: sensors, movements, any series of numbers",

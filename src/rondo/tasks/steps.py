@@ -26,8 +26,8 @@ T = TypeVar("T", bound=TrainingOptions)
 
 MAY_CHANGE = {
     "automatic_seconds", "backend", "baseline_order", "baselines", "chrono", "encoding", "forget_bias", "init",
-    "input_dropout", "layer_dropout", "locked_dropout", "output_dropout", "recurrent_dropout", "test", "valid",
-    "weight_drop", "zoneout",
+    "input_dropout", "layer_dropout", "locked_dropout", "output_dropout", "recurrent_dropout", "test", "test_labels",
+    "valid", "valid_labels", "weight_drop", "zoneout",
 }  # fmt: skip
 """Options of data and network with which a training may go on otherwise than it began. Where other files
 make other data, the checkpoint notices."""

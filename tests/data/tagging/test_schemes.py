@@ -13,12 +13,14 @@ from rondo.data.tagging import (
     SCHEMES,
     Scheme,
     Span,
+    UnclearScheme,
     allowed_transitions,
     check_tags,
     convert_tags,
     detect_scheme,
     first_problem,
     get_scheme,
+    mended_tags,
     read_spans,
     tag_set,
     write_tags,
@@ -163,6 +165,37 @@ def test_schemes_that_cannot_be() -> None:
         detect_scheme([["B-A", "I-A", "W-A"]])
     with pytest.raises(DataError, match="with - and with _"):
         detect_scheme([["B-A", "I_A"]])
+
+
+@pytest.mark.parametrize(
+    ("sentences", "said"),
+    [
+        (["O B-PER I-PER", "O X-PER O"], r"sentence 2, token 2: 'X-PER' is no tag of a span"),
+        (["O B-PER I-PER PER"], r"sentence 1, token 4: 'PER' is no tag of a span"),
+        (["B-PER I-PER O", "M-PER O"], r"sentence 2, token 1: 'M-PER' does not go with the other tags"),
+        (["B-PER I-PER O", "B_PER O"], r"sentence 2, token 1: 'B_PER': tags are written with - and with _"),
+        (["B M E S " * 6 + "X"], r"sentence 1, token 25: 'X' is no tag of a span"),
+    ],
+)
+def test_a_tag_that_breaks_an_otherwise_clear_scheme_is_named(sentences: list[str], said: str) -> None:
+    tags = [line.split() for line in sentences]
+    with pytest.raises(UnclearScheme, match=said):
+        detect_scheme(tags)
+    with pytest.raises(UnclearScheme, match="here 7"):
+        detect_scheme(tags, where=lambda number, token: "here 7")
+    found = detect_scheme(tags, mend=True)
+    assert found is not None
+    assert all(first_problem(mended_tags(own, found), found) is None for own in tags)
+
+
+def test_what_is_odd_is_read_as_conlleval_reads_it() -> None:
+    assert mended_tags("O X-PER X-PER B-PER PER".split(), SCHEMES["IOB2"]) == "O B-PER I-PER B-PER O".split()  # noqa: SIM905
+    assert mended_tags("B_A ?-A I_A".split(), SCHEMES["BIOES"]) == "B-A I-A E-A".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("tags", ["B-PER NN VB DT", "N V S O E ! N V", "B X"])
+def test_few_tags_like_those_of_spans_make_no_scheme(tags: str) -> None:
+    assert detect_scheme([tags.split()]) is None
 
 
 def test_underscores_between_letter_and_kind() -> None:

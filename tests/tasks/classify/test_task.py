@@ -15,7 +15,7 @@ import rondo
 from rondo.data.columns import TextFormat
 from rondo.errors import DataError, UsageError
 from rondo.tasks.classify.encoder import TextEncoder
-from rondo.tasks.classify.options import ClassifyData
+from rondo.tasks.classify.options import ClassifyData, ClassifyScoring
 from tests.tasks.classify.reviews import QUICK, SMALL, reviews, write_table
 from tests.tasks.helpers import Crash, CrashAt, InterruptAt, Messages, changed, same, shown, weights
 
@@ -176,6 +176,23 @@ def test_every_form_of_the_same_texts_gives_the_same_model(
     train(table, tmp_path / "expected", steps=4)
     train(path, tmp_path / "m", steps=4, **more)
     assert same(weights(tmp_path / "m"), weights(tmp_path / "expected"))
+
+
+def test_parts_and_what_is_evaluated_may_have_their_classes_in_a_file_beside_them(
+    tmp_path: Path, table: Path, no_report: None
+) -> None:
+    texts, labels = reviews(30, seed=2)
+    lines, classes = tmp_path / "texts.txt", tmp_path / "labels.txt"
+    lines.write_text("".join(f"{text}\n" for text in texts))
+    classes.write_text("".join(f"{label}\n" for label in labels))
+    both = {"valid": str(lines), "valid_labels": str(classes), "test": str(lines), "test_labels": str(classes)}
+    result = train(table, tmp_path / "m", steps=4, **both)
+    assert (result["items"], result["scored_on"]) == (30, "test")
+    classifier = rondo.load(tmp_path / "m")
+    said = classifier.evaluate(lines, scoring=ClassifyScoring(labels=str(classes)))
+    assert said["score"] == result["score"] == classifier.score(texts, labels)
+    with pytest.raises(UsageError, match="--valid-labels goes with --valid"):
+        train(table, tmp_path / "n", valid_labels=str(classes))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rondo.data.labelled import Labelled, Origin
 from rondo.data.tagging import SCHEMES, as_sentences, convert_tags, get_scheme, read_spans
 from rondo.errors import DataError, ModelError
 from rondo.tasks.tag.options import TagData
-from rondo.tasks.tag.tags import TagNames, checked, scheme_of
+from rondo.tasks.tag.tags import TagNames, checked, in_scheme, scheme_of
 
 IOB2 = [["B-A", "I-A", "B-A", "O", "B-B"], ["O", "B-B", "I-B", "I-B"], []]
 
@@ -95,6 +95,41 @@ def test_broken_tags_are_refused_or_mended() -> None:
     mended = checked(sentences, scheme, TagData(broken="mend"))
     assert mended.labels == [("O", "O"), ("B-A",)]
     assert read_spans(["I-A"]) == read_spans(mended.labels[1])
+
+
+def test_a_typo_is_no_part_of_speech() -> None:
+    sentences = as_sentences([["a", "b"], ["c"]], [["B-A", "I-A"], ["X-A"]])
+    with pytest.raises(DataError, match=r"sentence 2: 'X-A' is no tag.*--broken mend.*--scheme none"):
+        scheme_of(sentences, TagData())
+    found = scheme_of(sentences, TagData(broken="mend"))
+    assert found == get_scheme("IOB2")
+    assert checked(sentences, found, TagData(broken="mend")).labels == [("B-A", "I-A"), ("B-A",)]
+    assert scheme_of(sentences, TagData(scheme="none")) is None
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("other", SCHEMES)
+def test_tags_of_another_scheme_are_converted(scheme: str, other: str) -> None:
+    tokens = [list("abcde"), list("abcd"), []]
+    given = as_sentences(tokens, [convert_tags(own, get_scheme(other)) for own in IOB2])
+    wanted = [tuple(convert_tags(own, get_scheme(scheme))) for own in IOB2]
+    assert [one.tags for one in in_scheme(given, get_scheme(scheme), broken="error")] == wanted
+    assert [one.tags for one in in_scheme(given, get_scheme(scheme), broken="error", given=other)] == wanted
+
+
+def test_tags_that_may_be_of_the_scheme_stay_as_they_are() -> None:
+    # B after O is wrong in IOB1 and right in IOB2, I after O the other way round: as many of one as of the other.
+    broken = as_sentences([["a", "b", "c", "d"]] * 2, [["O", "B-A", "O", "O"], ["O", "O", "I-A", "O"]])
+    for name in ("IOB1", "IOB2"):
+        assert in_scheme(broken, get_scheme(name), broken="keep") is broken
+    (mended, _) = in_scheme(broken, get_scheme("BMES"), broken="mend")
+    assert mended.tags == ("O", "S-A", "O", "O")
+    with pytest.raises(DataError, match=r"sentence 2: tag 'I-A' after 'O'"):
+        in_scheme(broken, get_scheme("BMES"), broken="error")
+    with pytest.raises(DataError, match=r"sentence 1: 'NN': these tags are no spans"):
+        in_scheme(as_sentences([["a"]], [["NN"]]), get_scheme("IOB2"), broken="keep")
+    plain = as_sentences([["a"]], [["NN"]])
+    assert in_scheme(plain, None, broken="error") is plain
 
 
 def test_what_is_saved_is_loaded() -> None:

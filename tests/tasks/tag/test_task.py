@@ -14,11 +14,11 @@ import pytest
 import torch
 
 import rondo
-from rondo.data.tagging import TokenFormat, read_sentences
+from rondo.data.tagging import TokenFormat, convert_tags, get_scheme, read_sentences
 from rondo.errors import DataError, UsageError
-from rondo.tasks.tag.options import TagAnswering
+from rondo.tasks.tag.options import TagAnswering, TagScoring
 from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
-from tests.tasks.tag.people import QUICK, SMALL, people, write_columns
+from tests.tasks.tag.people import QUICK, SMALL, by_characters, people, write_columns
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,51 @@ def test_evaluation_has_the_same_figures(trained: tuple[Path, dict[str, Any]], t
     assert strange["scores"]["recall"] <= 0.5
 
 
+@pytest.mark.parametrize("scheme", ["IOB1", "BIOES", "BMES"])
+def test_what_is_evaluated_may_be_written_in_another_scheme(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path, scheme: str
+) -> None:
+    sentences, tags = people(30, seed=3)
+    other = [convert_tags(own, get_scheme(scheme)) for own in tags]
+    tagger = rondo.load(trained[0])
+    found = [
+        tagger.evaluate(write_columns(tmp_path / f"{number}.conll", (sentences, own)))
+        for number, own in enumerate((tags, other))
+    ]
+    for result in found:
+        del result["seconds"]
+    assert found[0] == found[1]
+    assert found[0]["strict_score"] > 0.5
+    assert tagger.score(sentences, other) == tagger.score(sentences, tags)
+    with pytest.raises(UsageError, match=r"--scheme none does not go with this tagger, whose tags are spans in IOB2"):
+        tagger.evaluate(tmp_path / "1.conll", scoring=TagScoring(scheme="none"))
+
+
+def test_parts_may_be_written_in_another_scheme(file: Path, tmp_path: Path, no_report: None) -> None:
+    sentences, tags = people(20, seed=9)
+    same = write_columns(tmp_path / "a.conll", (sentences, tags))
+    other = write_columns(tmp_path / "b.conll", (sentences, [convert_tags(own, get_scheme("BMES")) for own in tags]))
+    found = [train(file, tmp_path / f"m{one.stem}", valid=str(one), test=str(one)) for one in (same, other)]
+    assert found[0]["scores"] == found[1]["scores"]
+    assert found[0]["valid_loss"] == found[1]["valid_loss"]
+
+
+def test_a_typo_among_tags_is_an_error_with_its_line(
+    file: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    lines = file.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.endswith("B-PER"))
+    lines[place] = lines[place].replace("B-PER", "X-PER")
+    (tmp_path / "typo.conll").write_text("\n".join(lines))
+    said = rf"typo\.conll, line {place + 1}: 'X-PER' is no tag of a span"
+    with pytest.raises(DataError, match=said + r".*--broken mend.*--scheme none"):
+        train(tmp_path / "typo.conll", tmp_path / "m")
+    with pytest.raises(DataError, match=said):
+        rondo.load(trained[0]).evaluate(tmp_path / "typo.conll")
+    assert train(tmp_path / "typo.conll", tmp_path / "m", broken="mend")["metric"] == "span F1"
+    assert train(tmp_path / "typo.conll", tmp_path / "n", scheme="none")["metric"] == "accuracy"
+
+
 def test_what_is_read_is_written_back_with_other_tags(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     sentences, tags = people(25, seed=4)
     path = write_columns(tmp_path / "ask.conll", (sentences, [["O"] * len(own) for own in tags]), documents=4)
@@ -102,6 +147,26 @@ def test_what_is_read_is_written_back_with_other_tags(trained: tuple[Path, dict[
     assert one_by_one == written
     beside = [answer.line for answer in tagger.answers(path, answering=TagAnswering(append=True))]
     assert all(len(line.split()) == 4 for block in beside for line in block.splitlines())
+
+
+def test_lines_of_text_are_tagged_line_by_line(trained: tuple[Path, dict[str, Any]]) -> None:
+    tagger = rondo.load(trained[0])
+    text = "Ada Noether saw Oslo.\n\nthe a went\n"
+    said = tagger.predict([["Ada", "Noether", "saw", "Oslo", "."], [], ["the", "a", "went"]])
+    for given in ({}, {"format": "lines"}):
+        answered = tagger.answers(io.StringIO(text), tagger.reading(**given))
+        assert [answer.line for answer in answered] == [" ".join(tags) for tags in said]
+    with pytest.raises(DataError, match="--format lines"):
+        list(tagger.answers(io.StringIO("Ada came\nthen went\n")))
+
+
+def test_lines_without_blanks_are_read_by_a_tagger_of_characters() -> None:
+    sentences, tags = by_characters(people(30))
+    tagger = rondo.Tagger(**QUICK).fit(sentences, tags)
+    text = "".join("".join(own) + "\n" for own in sentences[:5])
+    answered = [answer.values for answer in tagger.answers(io.StringIO(text), details=True)]
+    assert [values["tokens"] for values in answered] == sentences[:5]
+    assert [values["tags"] for values in answered] == tagger.predict(sentences[:5])
 
 
 def test_json_lines_come_back_as_json_lines(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -177,6 +242,14 @@ def test_tags_in_a_file_of_their_own(tmp_path: Path, no_report: None) -> None:
     (tmp_path / "s.txt").write_text("".join(" ".join(own) + "\n" for own in sentences))
     (tmp_path / "t.txt").write_text("".join(" ".join(own) + "\n" for own in tags))
     assert train(tmp_path / "s.txt", tmp_path / "m", labels=str(tmp_path / "t.txt"))["items"] == 3
+    tagger = rondo.load(tmp_path / "m")
+    result = tagger.evaluate(tmp_path / "s.txt", scoring=TagScoring(labels=str(tmp_path / "t.txt")))
+    assert (result["items"], result["score"]) == (30, tagger.score(sentences, tags))
+    parts = {name: str(tmp_path / file) for name, file in
+             (("valid", "s.txt"), ("valid_labels", "t.txt"), ("test", "s.txt"), ("test_labels", "t.txt"))}  # fmt: skip
+    assert train(tmp_path / "s.txt", tmp_path / "p", labels=str(tmp_path / "t.txt"), **parts)["items"] == 30
+    with pytest.raises(UsageError, match="--test-labels goes with --test"):
+        train(tmp_path / "s.txt", tmp_path / "q", test_labels="t.txt")
     (tmp_path / "t.txt").write_text("".join(" ".join(own) + "\n" for own in tags[:-1]))
     with pytest.raises(DataError, match=r"t\.txt ends after 29 lines.*do not match"):
         train(tmp_path / "s.txt", tmp_path / "n", labels=str(tmp_path / "t.txt"))

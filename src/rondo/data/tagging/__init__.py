@@ -1,6 +1,8 @@
 """Tagged sentences: schemes of tags, spans, and the files that they stand in."""
 
+from rondo.data.tagging.detection import UnclearScheme, detect_scheme, mended_tags
 from rondo.data.tagging.options import TokenFormat
+from rondo.data.tagging.plain import Expected
 from rondo.data.tagging.reading import iter_parts, iter_sentences, read_sentences, write_part
 from rondo.data.tagging.schemes import (
     SCHEMES,
@@ -9,7 +11,6 @@ from rondo.data.tagging.schemes import (
     allowed_transitions,
     check_tags,
     convert_tags,
-    detect_scheme,
     first_problem,
     get_scheme,
     read_spans,
@@ -20,10 +21,12 @@ from rondo.data.tagging.sentences import Sentence, Verbatim, as_sentences, cut, 
 
 __all__ = [
     "SCHEMES",
+    "Expected",
     "Scheme",
     "Sentence",
     "Span",
     "TokenFormat",
+    "UnclearScheme",
     "Verbatim",
     "allowed_transitions",
     "as_sentences",
@@ -35,6 +38,7 @@ __all__ = [
     "get_scheme",
     "iter_parts",
     "iter_sentences",
+    "mended_tags",
     "read_sentences",
     "read_spans",
     "spans_with_text",

@@ -20,7 +20,8 @@ from rondo.data.tagging.sentences import Sentence, Verbatim
 from rondo.errors import DataError
 
 DOCUMENT = "-DOCSTART-"
-_CELL = re.compile(r"[^ \t]+")
+CELL = re.compile(r"[^ \t]+")
+"""A column of a line without tabs."""
 _NAMES = "# global.columns ="
 
 
@@ -45,7 +46,7 @@ class Layout:
 
     def cells(self, line: str) -> list[str]:
         # Not line.split(): an ideographic blank is a token in Chinese data.
-        return line.split("\t") if self.tabs else _CELL.findall(line)
+        return line.split("\t") if self.tabs else CELL.findall(line)
 
     def retagged(self, line: str, tag: str, *, append: bool) -> str:
         """A line with another tag in its place, or with it as one more column."""
@@ -55,7 +56,7 @@ class Layout:
             cells = line.split("\t")
             cells[self.tag] = tag
             return "\t".join(cells)
-        place = next(itertools.islice(_CELL.finditer(line), self.tag, None))
+        place = next(itertools.islice(CELL.finditer(line), self.tag, None))
         return line[: place.start()] + tag + line[place.end() :]
 
 
@@ -89,7 +90,8 @@ def read_columns(
             gathered.marker = len(cells) == layout.width
         if len(cells) != layout.width:
             if not begins:
-                raise DataError(_ragged(Origin(name, number), len(cells), layout))
+                text = "" if tagged else "; if this is text, a sentence a line, say --format lines"
+                raise DataError(_ragged(Origin(name, number), len(cells), layout) + text)
             if keep:
                 yield Verbatim(line + "\n")
             continue
@@ -165,11 +167,12 @@ def _beginning(numbered: Iterator[tuple[int, str]], options: TokenFormat) -> Ite
     """The lines up to the first one that says how all are laid out."""
     for number, line in numbered:
         yield number, line
-        if _is_sure(line, options):
+        if is_sure(line, options):
             return
 
 
-def _is_sure(line: str, options: TokenFormat) -> bool:
+def is_sure(line: str, options: TokenFormat) -> bool:
+    """Whether a line says how all are laid out: it is no blank one, no comment, and begins no document."""
     comment = options.comments != "no" and line.startswith("#")
     return bool(line.strip(" \t")) and not comment and not line.startswith(DOCUMENT)
 
@@ -181,14 +184,14 @@ def _layout(
     written = [(number, line) for number, line in held if line.strip(" \t")]
     if not written:
         raise DataError(f"{name} has no sentences: all of its lines are empty")
-    at, sure = next((pair for pair in written if _is_sure(pair[1], options)), written[0])
+    at, sure = next((pair for pair in written if is_sure(pair[1], options)), written[0])
     tabs = options.separator == "tab" or (options.separator == "auto" and "\t" in sure)
     first = Layout(tabs, 0, 0, None).cells(sure)
     columns, header = [str(number) for number in range(1, len(first) + 1)], None
     declared = next((line for _, line in written if line.startswith(_NAMES)), None)
     if declared is not None and options.comments != "no":
         columns = declared.removeprefix(_NAMES).split()
-    elif _is_header(first, options):
+    elif is_header(first, options):
         columns, header = first, at
     token = _place(columns, options.token_column, TOKEN_NAMES, 0, name, "token-column")
     tag = None
@@ -201,7 +204,8 @@ def _layout(
     return Layout(tabs, len(columns), token, tag), header
 
 
-def _is_header(first: Sequence[str], options: TokenFormat) -> bool:
+def is_header(first: Sequence[str], options: TokenFormat) -> bool:
+    """Whether the cells of the first line are names of columns."""
     if options.header != "auto":
         return options.header == "yes"
     asked = [name for name in (options.token_column, options.tag_column) if name is not None]

@@ -26,7 +26,7 @@ class TokenFormat:
     not as many columns as the others."""
     unit: Literal["words", "characters", "blanks"] | None = None
     """What a text is cut into, where a file has no tokens: words, characters, or what stands between blanks. Left out:
-    words; for lines with a file of tags beside them, what stands between blanks."""
+    words, or characters for a tagger of these; for lines with a file of tags beside them, blanks."""
     misaligned: Literal["error", "widen", "drop"] = "error"
     """What becomes of a span of characters that begins or ends within a token: error, widen (to tokens), or drop."""
     encoding: str | None = None

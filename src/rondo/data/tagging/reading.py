@@ -14,6 +14,7 @@ from rondo.data.tables import sniff
 from rondo.data.tagging.conll import read_columns, write_columns
 from rondo.data.tagging.json_lines import Object, read_json_lines, write_json_line
 from rondo.data.tagging.options import TokenFormat
+from rondo.data.tagging.plain import Expected, text_or_columns
 from rondo.data.tagging.schemes import Scheme
 from rondo.data.tagging.sentences import Sentence, Verbatim, check_lengths, cut
 from rondo.data.texts import PACKED
@@ -65,16 +66,25 @@ def iter_sentences(
 
 
 def iter_parts(
-    source: str | Path | TextIO, options: TokenFormat | None = None, *, tagged: bool | None = None, keep: bool = True
+    source: str | Path | TextIO,
+    options: TokenFormat | None = None,
+    *,
+    tagged: bool | None = None,
+    keep: bool = True,
+    expected: Expected | None = None,
 ) -> Iterator[Part]:
-    """All that a file holds, one by one, so that `write_part` can write it back: sentences and what is between."""
+    """All that a file holds, one by one, so that `write_part` can write it back: sentences and what is between.
+
+    ``expected`` is what the tagger that is asked knows: then a file that says nothing else may be plain text.
+    """
     options = options or TokenFormat()
     if isinstance(source, str | Path):
         with open_text(source, encoding=options.encoding) as lines:
-            yield from _parts(iter(lines), str(source), _kind_by_name(Path(source)), options, tagged, keep)
+            yield from _parts(iter(lines), str(source), _kind_by_name(Path(source)), options, tagged, keep, expected)
     else:
         name = getattr(source, "name", None)
-        yield from _parts(iter(source), name if isinstance(name, str) else "the input", None, options, tagged, keep)
+        name = name if isinstance(name, str) else "the input"
+        yield from _parts(iter(source), name, None, options, tagged, keep, expected)
 
 
 def write_part(
@@ -101,12 +111,20 @@ def _compact(sentence: Sentence) -> Sentence:
 
 
 def _parts(
-    lines: Iterator[str], name: str, kind: str | None, options: TokenFormat, tagged: bool | None, keep: bool
+    lines: Iterator[str],
+    name: str,
+    kind: str | None,
+    options: TokenFormat,
+    tagged: bool | None,
+    keep: bool,
+    expected: Expected | None,
 ) -> Iterator[Part]:
     kind = kind if options.format == "auto" else options.format
     if kind is None:
         looks, lines = sniff(lines)
         kind = "jsonl" if looks == "jsonl" else "columns"
+        if kind == "columns" and expected is not None:
+            kind, lines = text_or_columns(lines, name, options, expected)
     if kind == "jsonl":
         yield from read_json_lines(lines, name, options, tagged=tagged, keep=keep)
     elif kind == "columns":

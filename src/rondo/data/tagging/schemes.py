@@ -1,4 +1,4 @@
-"""How spans are written as a tag for each token, read back, checked, and told apart.
+"""How spans are written as a tag for each token, read back, and checked.
 
 IOB1 and IOB2: Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999, "Representing text chunks". A tag is O, or a
 letter, a hyphen and a kind (B-PER); without kinds, as in word segmentation, the letter alone.
@@ -197,35 +197,6 @@ def check_tags(tags: Sequence[str], scheme: Scheme, where: Callable[[int], objec
         raise DataError(f"{where(index) if where else f'token {index + 1}'}: {what}")
 
 
-def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
-    """The scheme that tags are written in; None if they are no spans (parts of speech, for instance).
-
-    Between IOB1 and IOB2 those tags decide that only one of them allows; the fewer are wrong, the better.
-    """
-    letters: set[str] = set()
-    separators: set[str] = set()
-    wrong = {IOB1: 0, IOB2: 0}
-    for tags in sequences:
-        before: Tag | None = None
-        for tag in tags:
-            separator = tag[1:2] if tag[1:2] in ("-", "_") else ""
-            now = parse_tag(tag, separator=separator or "-")
-            if now is None:
-                return None
-            if now.role != OUTSIDE:
-                letters.add(tag[0])
-                separators.add(separator)
-                for scheme in wrong:
-                    wrong[scheme] += not scheme.may_follow(before, now)
-            before = now
-    if len(separators - {""}) > 1:
-        raise DataError("tags are written with - and with _ between letter and kind; write all of them one way")
-    found = _by_letters(letters)
-    if found is IOB2 and wrong[IOB1] < wrong[IOB2]:
-        found = IOB1
-    return replace(found, separator="_") if "_" in separators else found
-
-
 def tag_set(kinds: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
     """All tags that spans of some kinds can have, O first."""
     roles = "BIES" if scheme.ends else "BI"
@@ -255,16 +226,6 @@ def _begins_rightly(scheme: Scheme, before: Tag, now: Tag) -> bool:
     if scheme.always_begins:
         return now.role == "B"
     return now.role == "I" or (before.role != OUTSIDE and before.kind == now.kind)
-
-
-def _by_letters(letters: set[str]) -> Scheme:
-    for scheme in (IOB2, BIOES, BMES, BILOU, BMEWO):
-        if letters <= set(scheme.letters):
-            return scheme
-    raise DataError(
-        f"tags with the letters {', '.join(sorted(letters))} are of no scheme: those are "
-        + ", ".join(f"{scheme.name} ({', '.join(scheme.letters)})" for scheme in SCHEMES.values())
-    )
 
 
 def _complaint(tags: Sequence[str], index: int, scheme: Scheme) -> str:

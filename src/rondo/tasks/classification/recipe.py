@@ -23,7 +23,7 @@ from rondo.training.protocols import Progress, SilentProgress, TrainingSummary
 
 Paths = Sequence[str | Path]
 
-NAME_FILES = ("labels", "valid", "test", "vectors")
+NAME_FILES = ("labels", "valid", "valid_labels", "test", "test_labels", "vectors")
 """Options that name files to be read."""
 
 

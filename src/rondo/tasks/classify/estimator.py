@@ -17,7 +17,7 @@ from rondo.tasks.answers import Answer
 from rondo.tasks.classification.answering import answers, evaluation, saved_reading
 from rondo.tasks.classification.estimator import ClassifierEstimator
 from rondo.tasks.classify.encoder import TextEncoder
-from rondo.tasks.classify.options import ClassifyOptions
+from rondo.tasks.classify.options import ClassifyOptions, ClassifyScoring
 from rondo.tasks.parameters import with_parameters
 
 SAME_COLUMNS = ("text_column", "label_column", "label_separator")
@@ -70,10 +70,12 @@ class TextClassifier(ClassifierEstimator):
         rows = iter_texts(source, reading or self.reading(), labelled=False)
         return answers(self.model_, rows, at_once=at_once)
 
-    def evaluate(self, paths: Paths, *, reading: TextFormat | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, paths: Paths, *, reading: TextFormat | None = None, scoring: ClassifyScoring | None = None
+    ) -> dict[str, Any]:
         """Score the model on labelled texts in files, beside the baselines that were fitted when it was trained."""
         started = time.perf_counter()
-        data = read_texts(paths, reading or self.reading())
+        data = read_texts(paths, reading or self.reading(), label_file=scoring.labels if scoring is not None else None)
         return evaluation(self.model_, data, (Majority, BagOfWords), started=started)
 
     def __sklearn_tags__(self) -> Any:

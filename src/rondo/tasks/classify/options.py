@@ -22,12 +22,27 @@ class ClassifyReading(HeldOut, TextFormat):
 
     labels: str | None = None
     """A file with the class of each text, one a line, for files that hold a text a line."""
+    valid_labels: str | None = None
+    """The file of classes that goes with --valid, where that is a file of lines."""
+    test_labels: str | None = None
+    """The file of classes that goes with --test, where that is a file of lines."""
     baselines: bool = True
     """Hold the score against the majority class, and against TF-IDF of n-grams with logistic regression."""
 
     def __post_init__(self) -> None:
         TextFormat.__post_init__(self)
         HeldOut.__post_init__(self)
+        for part in ("valid", "test"):
+            if getattr(self, f"{part}_labels") is not None and getattr(self, part) is None:
+                raise UsageError(f"--{part}-labels goes with --{part}, the file of lines that it has the classes of")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyScoring:
+    """What else can be said about texts that a model is held against."""
+
+    labels: str | None = None
+    """A file with the class of each text, one a line, for files that hold a text a line."""
 
 
 @dataclass(frozen=True, kw_only=True)

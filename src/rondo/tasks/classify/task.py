@@ -18,7 +18,8 @@ def read_parts(paths: Sequence[str | Path], options: ClassifyOptions) -> Parts:
     """The parts of the texts in files: those that are named, and shares of the others."""
     reading = options.reading
     data = read_texts(paths, reading, label_file=reading.labels)
-    return parts_of(data, options, lambda path: read_texts(path, reading))
+    labels = {reading.valid: reading.valid_labels, reading.test: reading.test_labels}
+    return parts_of(data, options, lambda path: read_texts(path, reading, label_file=labels[path]))
 
 
 RECIPE = Recipe(

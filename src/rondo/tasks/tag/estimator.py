@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rondo.data.files import Paths
 from rondo.data.splits import make_parts
-from rondo.data.tagging import Sentence, TokenFormat, as_sentences, iter_parts, read_sentences
+from rondo.data.tagging import Expected, TokenFormat, as_sentences, iter_parts, read_sentences
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.tagging import TagPredictions, main_measure
 from rondo.tasks.answers import Answer
@@ -23,8 +24,8 @@ from rondo.tasks.parameters import with_parameters
 from rondo.tasks.places import named
 from rondo.tasks.tag.answering import answers, evaluation, spans_of
 from rondo.tasks.tag.model import Reading, TaggerModel
-from rondo.tasks.tag.options import TagAnswering, TagData, TagOptions
-from rondo.tasks.tag.tags import checked, scheme_of
+from rondo.tasks.tag.options import TagAnswering, TagOptions, TagScoring
+from rondo.tasks.tag.tags import as_labelled, checked, in_scheme, scheme_of
 from rondo.training.protocols import Progress
 
 SAME_READING = ("token_column", "tag_column", "separator", "comments", "unit")
@@ -80,7 +81,10 @@ class Tagger(Estimator):
         with self._training() as folder:
             options = self._resolved(seed)
             scheme = scheme_of(sentences, options.data)
-            valid = None if X_val is None else checked(as_sentences(X_val, y_val), scheme, options.data)
+            watched = None if X_val is None else in_scheme(
+                as_sentences(X_val, y_val), scheme, broken=options.data.broken
+            )  # fmt: skip
+            valid = None if watched is None else checked(watched, scheme, options.data)
             data = checked(sentences, scheme, options.data)
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
             learn = named("rondo.tasks.tag.learning:learn_tags")
@@ -104,7 +108,7 @@ class Tagger(Estimator):
 
     def score(self, X: Any, y: Any) -> float:
         """Span F1 as conlleval counts it; the share of right tags where tags are no spans."""
-        sentences = as_sentences(X, y)
+        sentences = in_scheme(as_sentences(X, y), self._fitted().tags.scheme, broken="keep")
         true = [sentence.tags or () for sentence in sentences]
         said = self._fitted().tag([sentence.tokens for sentence in sentences])
         return main_measure(self.model_.tags.scheme)(TagPredictions(true, said, self.model_.tags.scheme))
@@ -125,17 +129,31 @@ class Tagger(Estimator):
         details: bool = False,
         answering: TagAnswering | None = None,
     ) -> Iterator[Answer]:
-        """The sentences of a file, or of an open one, tagged; all else in it as it was. See `rondo predict`."""
-        parts = iter_parts(source, reading or self.reading())
-        return answers(self._fitted(), parts, answering or TagAnswering(), details=details, at_once=at_once)
+        """The sentences of a file, or of an open one, tagged; all else in it as it was. See `rondo predict`.
 
-    def evaluate(self, paths: Paths, *, reading: TokenFormat | None = None) -> dict[str, Any]:
+        A file with neither columns nor JSON is text, a sentence a line, whose answers are lines of tags.
+        """
+        model, reading = self._fitted(), reading or self.reading()
+        characters = model.config.get("unit") == "characters"
+        if characters and reading.unit is None:
+            reading = replace(reading, unit="characters")
+        expected = Expected(characters, model.tags.like, lines=2 if at_once is None else 1)
+        parts = iter_parts(source, reading, expected=expected)
+        return answers(model, parts, answering or TagAnswering(), details=details, at_once=at_once)
+
+    def evaluate(
+        self, paths: Paths, *, reading: TokenFormat | None = None, scoring: TagScoring | None = None
+    ) -> dict[str, Any]:
         """Score the model on tagged files, beside the baselines that were fitted when it was trained."""
-        started = time.perf_counter()
-        sentences: Sequence[Sentence] = read_sentences(paths, reading or self.reading())
+        started, asked = time.perf_counter(), scoring or TagScoring()
+        scheme = self._fitted().tags.scheme
+        if (scheme is None) != (asked.scheme == "none") and asked.scheme != "auto":
+            tags = "no spans" if scheme is None else f"spans in {scheme.name}"
+            raise UsageError(f"--scheme {asked.scheme} does not go with this tagger, whose tags are {tags}")
+        sentences = read_sentences(paths, reading or self.reading(), labels=asked.labels)
         # Spans are counted as conlleval counts them, broken or not: what is asked about is not to be mended.
-        data = checked(sentences, None, TagData())
-        return evaluation(self._fitted(), data, started=started)
+        data = as_labelled(in_scheme(sentences, scheme, broken="keep", given=asked.scheme))
+        return evaluation(self.model_, data, started=started)
 
     def _fitted(self) -> TaggerModel:
         check_is_fitted(self, "model_")

@@ -20,9 +20,13 @@ class TagReading(TokenFormat):
     labels: str | None = None
     """A file with the tags of each sentence on a line, for a file of lines."""
     valid: str | None = None
-    """A file to validate on, instead of a share of the sentences."""
+    """A file to validate on, instead of a share of the sentences. Its tags may be written in another scheme."""
+    valid_labels: str | None = None
+    """The file of tags that goes with --valid, where that is a file of lines."""
     test: str | None = None
-    """A file to test on once, after training, instead of a share of the sentences."""
+    """A file to test on once, after training, instead of a share of the sentences; likewise."""
+    test_labels: str | None = None
+    """The file of tags that goes with --test, where that is a file of lines."""
     test_fraction: float = 0.1
     """Share of the sentences that is held out for the test, where there is no --test; 0: no test, the score is then
     of the validation part, which the weights were chosen by."""
@@ -32,6 +36,20 @@ class TagReading(TokenFormat):
     def __post_init__(self) -> None:
         if not 0 <= self.test_fraction < 1:
             raise UsageError(f"--test-fraction is at least 0 and below 1, not {self.test_fraction}")
+        for part in ("valid", "test"):
+            if getattr(self, f"{part}_labels") is not None and getattr(self, part) is None:
+                raise UsageError(f"--{part}-labels goes with --{part}, the file of lines that it has the tags of")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagScoring:
+    """What else can be said about tagged sentences that a model is held against."""
+
+    labels: str | None = None
+    """A file with the tags of each sentence on a line, for a file of lines."""
+    scheme: SchemeName = "auto"
+    """How spans are written as tags; those of another scheme than the model's are converted. auto: told by the
+    tags."""
 
 
 @dataclass(frozen=True, kw_only=True)

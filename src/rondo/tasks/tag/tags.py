@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from rondo.data.labelled import Labelled
+from rondo.data.tagging.detection import UnclearScheme, detect_scheme, mended_tags
 from rondo.data.tagging.schemes import (
     BIOES,
     OUTSIDE,
@@ -18,8 +19,9 @@ from rondo.data.tagging.schemes import (
     allowed_transitions,
     check_tags,
     convert_tags,
-    detect_scheme,
+    first_problem,
     get_scheme,
+    parse_tag,
     read_spans,
     tag_set,
 )
@@ -27,6 +29,8 @@ from rondo.data.tagging.sentences import Sentence
 from rondo.errors import DataError, ModelError
 from rondo.layers.transitions import Transitions
 from rondo.tasks.tag.options import TagData
+
+Broken = Literal["error", "mend", "keep"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,13 @@ class TagNames:
         said = set(tags) if self.scheme is None else {span.kind for span in read_spans(tags)}
         return said - set(self.kinds)
 
+    def like(self, word: str) -> bool:
+        """Whether a word is one of these tags, or another one of spans."""
+        if self.scheme is None or word == OUTSIDE:
+            return word in self.names or word == OUTSIDE
+        found = parse_tag(word) or parse_tag(word, separator="_")
+        return found is not None and (bool(found.kind) or "" in self.kinds)
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
         return {
@@ -149,31 +160,81 @@ def scheme_of(sentences: Sequence[Sentence], options: TagData) -> Scheme | None:
     if options.scheme == "none":
         return None
     if options.scheme != "auto":
-        asked = get_scheme(options.scheme)
-        found = detect_scheme(sentence.tags or () for sentence in sentences)
-        return asked if found is None else _same_separator(asked, found)
-    return detect_scheme(sentence.tags or () for sentence in sentences)
+        return _asked(sentences, options.scheme)
+    try:
+        return _detected(sentences, mend=options.broken == "mend")
+    except UnclearScheme as error:
+        raise DataError(
+            f"{error}. Mend it, or let broken tags be read as conlleval reads them (--broken mend); or say that the "
+            "tags are no spans (--scheme none)"
+        ) from None
+
+
+def in_scheme(
+    sentences: Sequence[Sentence], scheme: Scheme | None, *, broken: Broken, given: str = "auto"
+) -> Sequence[Sentence]:
+    """Sentences with their tags as a tagger has them, whose spans are in ``scheme``.
+
+    ``given`` is the scheme that they are written in, or auto: told by their tags. ``broken`` says what becomes of
+    tags that break it: an error, the spans that conlleval reads, or, with keep, what they are, which those that are
+    converted cannot be.
+    """
+    if scheme is None or not any(sentence.tags for sentence in sentences):
+        return sentences
+    found = _detected(sentences, mend=broken == "mend") if given == "auto" else _asked(sentences, given)
+    if found is None:
+        first = next(sentence for sentence in sentences if sentence.tags)
+        raise DataError(
+            f"{first.where(0)}: '{first.tags[0] if first.tags else ''}': these tags are no spans, and those of the "
+            f"tagger are, written in {scheme.name}"
+        )
+    if found == scheme or (given == "auto" and _fits(sentences, scheme, found)):
+        return sentences
+    if broken == "error":
+        for sentence in sentences:
+            _check(sentence, sentence.tags or (), found, sentence.where)
+    return [replace(sentence, tags=tuple(mended_tags(sentence.tags or (), scheme))) for sentence in sentences]
 
 
 def checked(sentences: Sequence[Sentence], scheme: Scheme | None, options: TagData) -> Labelled:
     """Sentences as items with their tags; those that break the scheme are refused with their line, or mended."""
-    tags = []
-    for sentence in sentences:
-        own = sentence.tags or ()
-        if scheme is not None:
-            if options.broken == "mend":
-                own = tuple(convert_tags(own, scheme))
-            else:
-                _check(sentence, own, scheme, sentence.where)
-        tags.append(own)
+    if scheme is not None and options.broken == "mend":
+        sentences = [replace(each, tags=tuple(mended_tags(each.tags or (), scheme))) for each in sentences]
+    elif scheme is not None:
+        for sentence in sentences:
+            _check(sentence, sentence.tags or (), scheme, sentence.where)
+    return as_labelled(sentences)
+
+
+def as_labelled(sentences: Sequence[Sentence]) -> Labelled:
+    """Sentences as items with their tags, as they are."""
     groups = [sentence.group for sentence in sentences]
     known = bool(groups) and all(group is not None for group in groups)
     return Labelled(
         [sentence.tokens for sentence in sentences],
-        tags,
+        [sentence.tags or () for sentence in sentences],
         groups if known else None,
         [sentence.origin for sentence in sentences],
     )
+
+
+def _detected(sentences: Sequence[Sentence], *, mend: bool) -> Scheme | None:
+    tags = (sentence.tags or () for sentence in sentences)
+    return detect_scheme(tags, where=lambda number, token: sentences[number].where(token), mend=mend)
+
+
+def _asked(sentences: Sequence[Sentence], name: str) -> Scheme:
+    """A scheme by name, with what the tags have between letter and kind."""
+    found = _detected(sentences, mend=True)
+    return get_scheme(name) if found is None else _same_separator(get_scheme(name), found)
+
+
+def _fits(sentences: Sequence[Sentence], scheme: Scheme, other: Scheme) -> bool:
+    """Whether tags may as well be written in one scheme as in another one."""
+    wrong = [
+        sum(first_problem(sentence.tags or (), each) is not None for sentence in sentences) for each in (scheme, other)
+    ]
+    return wrong[0] <= wrong[1]
 
 
 def _check(sentence: Sentence, tags: Sequence[str], scheme: Scheme, where: Callable[[int], object]) -> None:

@@ -18,7 +18,7 @@ from rondo.tasks.tag.judging import NEEDS_CRFSUITE, judge_held_out
 from rondo.tasks.tag.learning import DEFAULT_EPOCHS, learn, prepare
 from rondo.tasks.tag.options import TagOptions
 from rondo.tasks.tag.report import TagRun, write_report
-from rondo.tasks.tag.tags import checked, scheme_of
+from rondo.tasks.tag.tags import checked, in_scheme, scheme_of
 from rondo.training.protocols import Progress, SilentProgress
 
 
@@ -50,6 +50,8 @@ def run_tag(
     progress = progress or SilentProgress()
     check_output_folder(out, resume=resume, overwrite=overwrite)
     parts, scheme = read_parts(paths, options)
+    if scheme is None and options.data.scheme == "auto":
+        progress.message("the tags are no spans (no letters B, I ... with a kind): each token is judged by itself")
     options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
     learner = prepare(parts, scheme, options, progress)
     cell = learner.network.first.recurrent.cell
@@ -77,14 +79,16 @@ def read_parts(paths: Sequence[str | Path], options: TagOptions) -> tuple[Parts,
     reading, data = options.reading, options.data
     sentences = read_sentences(list(paths), reading, labels=reading.labels)
     scheme = scheme_of(sentences, data)
-    named = {
-        name: None if path is None else checked(read_sentences(path, reading), scheme, data)
-        for name, path in (("valid", reading.valid), ("test", reading.test))
-    }
+    named = {}
+    for name in ("valid", "test"):
+        path, labels = getattr(reading, name), getattr(reading, f"{name}_labels")
+        if path is not None:
+            read = read_sentences(path, reading, labels=labels)
+            named[name] = checked(in_scheme(read, scheme, broken=data.broken), scheme, data)
     parts = make_parts(
         checked(sentences, scheme, data),
-        valid=named["valid"],
-        test=named["test"],
+        valid=named.get("valid"),
+        test=named.get("test"),
         valid_fraction=data.valid_fraction,
         test_fraction=reading.test_fraction or None,
         seed=options.training.seed,
@@ -95,5 +99,5 @@ def read_parts(paths: Sequence[str | Path], options: TagOptions) -> tuple[Parts,
 def _files(paths: Sequence[str | Path], options: TagOptions) -> list[Path]:
     """All files that were read."""
     reading, model = options.reading, options.model
-    more = [path for path in (reading.labels, reading.valid, reading.test, model.vectors) if path is not None]
-    return [Path(path) for path in (*paths, *more)]
+    more = (reading.labels, reading.valid, reading.valid_labels, reading.test, reading.test_labels, model.vectors)
+    return [Path(path) for path in (*paths, *more) if path is not None]
