@@ -299,6 +299,33 @@ def test_the_probability_of_a_piece(allowed: Transitions | None) -> None:
     assert crf.probability(emission, tags, [], lengths=LENGTHS).shape == (0,)
 
 
+@limits
+def test_the_probability_of_pairs_of_tags(allowed: Transitions | None) -> None:
+    crf, emission = make(4, allowed=allowed), random_emission(6, 5, 4)
+    before, after = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 0]]), torch.tensor([[0, 1, 1, 0], [1, 0, 1, 1]])
+    expected = torch.zeros(6, 5, 2, dtype=torch.float64)
+    for row, length in enumerate(LENGTHS):
+        paths = every_path(emission[row, :length], crf.scores())
+        total = torch.stack([score for _, score in paths]).logsumexp(0)
+        for path, score in paths:
+            for t in range(1, length):
+                expected[row, t] += (before[:, path[t - 1]] * after[:, path[t]]) * (score - total).exp()
+    found = crf.pair_probability(emission, before, after, lengths=LENGTHS)
+    assert_close(found, expected, found.dtype)
+    assert crf.pair_probability(emission[:, :0], before, after).shape == (6, 0, 2)
+
+
+@limits
+def test_a_temperature_divides_all_scores(allowed: Transitions | None) -> None:
+    crf, emission = make(4, allowed=allowed), random_emission(6, 5, 4)
+    cooler = crf.at_temperature(2.0)
+    tags = legal_paths(crf, LENGTHS, 5)
+    scores = [one.score(x, tags, lengths=LENGTHS) for one, x in ((crf, emission / 1), (cooler, emission / 2))]
+    assert_close(scores[1] * 2, scores[0], scores[0].dtype)
+    assert (crf.start != cooler.start).all()
+    assert cooler.marginals(emission / 2, lengths=LENGTHS).max() < crf.marginals(emission, lengths=LENGTHS).max()
+
+
 def test_learns_what_neighbours_say() -> None:
     """Emissions say nothing; the tags go round: a CRF learns the order, and who begins."""
     crf, emission = make(3), torch.zeros(1, 7, 3, dtype=torch.float64)

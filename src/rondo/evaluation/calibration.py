@@ -51,10 +51,17 @@ def reliability(probabilities: npt.ArrayLike, true: npt.ArrayLike, *, bins: int 
     ``probabilities`` are (N, K); ``true`` has the classes (N,), and the decision is for the most probable one,
     or yes and no for each class (N, K).
     """
-    confidence, right = decisions(probabilities, true)
-    place = bin_of(confidence, bins).ravel()
+    return binned(*decisions(probabilities, true), bins=bins)
+
+
+def binned(confidence: npt.ArrayLike, right: npt.ArrayLike, *, bins: int = BINS) -> Reliability:
+    """The same of decisions whose confidence is known, and whether they are right: two arrays of one shape."""
+    sure, truth = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
+    if sure.shape != truth.shape or not sure.size:
+        raise DataError(f"confidences of shape {sure.shape} cannot be held against decisions of {truth.shape}.")
+    place = bin_of(sure, bins).ravel()
     counts = np.bincount(place, minlength=bins)
-    sums = [np.bincount(place, values.ravel(), minlength=bins) for values in (confidence, right)]
+    sums = [np.bincount(place, values.ravel(), minlength=bins) for values in (sure, truth)]
     with np.errstate(invalid="ignore"):
         means = [total / counts for total in sums]
     return Reliability(counts, means[0], means[1])

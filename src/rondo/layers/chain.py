@@ -169,6 +169,35 @@ def marginals(sums: Sums) -> Tensor:
     return joint / joint.sum(1, keepdim=True)
 
 
+def pair_probability(
+    emission: Tensor, transitions: Transitions, lengths: Tensor, before: Tensor, after: Tensor
+) -> Tensor:
+    """(B, T, G): how likely the tag a step earlier is among ``before[g]`` and this one among ``after[g]``.
+
+    Both are (G, K), with 1 for what is among them. 0 at the first step and beyond the lengths.
+    """
+    B, T, _ = emission.shape
+    found = emission.new_zeros(B, T, len(before))
+    if not T:
+        return found
+    ends = lengths.to(emission.device)
+    valid = torch.arange(T, device=emission.device) < ends[:, None]
+    emission = emission.masked_fill(~valid[:, :, None], 0)
+    alphas = [transitions.start + emission[:, 0]]
+    for t in range(1, T):
+        onward = log_sum_exp(alphas[-1][:, :, None] + transitions.between, 1) + emission[:, t]
+        alphas.append(torch.where(valid[:, t, None], onward, alphas[-1]))
+    total = log_sum_exp(alphas[-1] + transitions.end, 1)
+    beta = transitions.end.expand(B, -1)
+    for t in range(T - 1, 0, -1):
+        here = emission[:, t] + beta
+        joint = (alphas[t - 1][:, :, None] + transitions.between + (here - total[:, None])[:, None, :]).exp()
+        shares = torch.einsum("bij,gi,gj->bg", joint, before.to(joint), after.to(joint))
+        found[:, t] = shares.masked_fill(~valid[:, t, None], 0)
+        beta = torch.where(valid[:, t, None], log_sum_exp(transitions.between + here[:, None, :], 2), beta)
+    return found
+
+
 def expected_transitions(sums: Sums, rows: Rows, weight: Tensor) -> Tensor:
     """(K, K): how often each transition is expected; the steps (N - first,) count by ``weight``."""
     before, onward = sums.before[rows.first :], sums.onward[rows.first :]

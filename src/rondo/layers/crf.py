@@ -7,13 +7,21 @@ its probability is the exponential of that over the sum for all paths. The best 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from rondo.errors import DataError, UsageError
-from rondo.layers.chain import Rows, forward_backward, log_partition, log_partition_reference, marginals
+from rondo.layers.chain import (
+    Rows,
+    forward_backward,
+    log_partition,
+    log_partition_reference,
+    marginals,
+    pair_probability,
+)
 from rondo.layers.masks import as_tensor, checked_lengths
 from rondo.layers.transitions import Transitions
 
@@ -69,6 +77,13 @@ class CRF(nn.Module):
             self.end.masked_fill(~self.end_allowed, -torch.inf),
         )
 
+    def at_temperature(self, temperature: float) -> CRF:
+        """A copy that divides its scores by ``temperature``, which emissions then must be divided by as well."""
+        made = copy.deepcopy(self).requires_grad_(False)
+        for parameter in made.parameters():
+            parameter.div_(temperature)
+        return made
+
     def forward(self, emission: Tensor, tags: Tensor, *, lengths: Lengths = None) -> Tensor:
         """The log-likelihood of the paths ``tags`` (B, T), (B,)."""
         x, sizes = self._checked(emission, lengths)
@@ -99,6 +114,15 @@ class CRF(nn.Module):
         else:
             found = torch.zeros_like(x).index_put_((rows.sequence, rows.step), marginals(sums))
         return self._as_given(found, emission)
+
+    @torch.no_grad()
+    def pair_probability(self, emission: Tensor, before: Tensor, after: Tensor, *, lengths: Lengths = None) -> Tensor:
+        """How likely the tag a step earlier is among ``before[g]`` and this one among ``after[g]``, (B, T, G).
+
+        Both are (G, tags), with 1 for what is among them. 0 at the first step and beyond the lengths.
+        """
+        x, sizes = self._checked(emission, lengths)
+        return self._as_given(pair_probability(x, self._scores_like(x), sizes, before, after), emission)
 
     @torch.no_grad()
     def probability(

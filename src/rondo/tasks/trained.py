@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
 
+from rondo.errors import ModelError
 from rondo.models.folder import save_model
 from rondo.models.weights import count_parameters
 from rondo.storage import gathering, read_bytes, write_bytes
@@ -57,6 +59,13 @@ class TrainedModel:
         save_model(folder, self.config, self.network.state_dict(), parts)
         if self.baselines is None:
             (Path(folder) / BASELINES).unlink(missing_ok=True)  # of an earlier model
+
+
+def checked_temperature(config: Mapping[str, Any]) -> None:
+    """`ModelError` for a configuration whose temperature cannot be."""
+    temperature = config.get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not (math.isfinite(temperature) and temperature > 0):
+        raise ModelError(f"config.json is damaged: its temperature is {str(temperature)[:80]}")
 
 
 def saved_baselines(folder: str | Path) -> bytes | None:

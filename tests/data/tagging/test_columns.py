@@ -231,3 +231,21 @@ def test_a_file_of_any_size_is_streamed() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200_000
+
+
+def test_a_line_that_begins_a_document_is_written_back_as_it_was() -> None:
+    text = "-DOCSTART- -X- O O\n\nEU NNP O O\n"
+    assert again(text, tag_column="2", tag="B-X") == "-DOCSTART- -X- O O\n\nEU B-X O O\n"
+    assert again(text, tag="B-X", append=True) == "-DOCSTART- -X- O O O\n\nEU NNP O O B-X\n"
+
+
+def test_a_column_says_what_a_sentence_belongs_to() -> None:
+    text = "-DOCSTART- - - -\n\na d1 x O\nb d1 x O\n\nc d2 y O\n"
+    for asked, groups in (("2", ["d1", "d2"]), ("3", ["x", "y"])):
+        found = list(iter_sentences(io.StringIO(text), TokenFormat(), group_column=asked))
+        assert [sentence.group for sentence in found] == groups
+        assert [sentence.tags for sentence in found] == [("O", "O"), ("O",)]
+    (named,) = iter_sentences(io.StringIO("a doc tag\nb d1 O\n"), TokenFormat(), group_column="doc")
+    assert (named.tokens, named.group) == (("b",), "d1")
+    with pytest.raises(DataError, match=r"no column 'docs'.*did you mean"):
+        list(iter_sentences(io.StringIO("word doc tag\na d O\n"), TokenFormat(), group_column="docs"))

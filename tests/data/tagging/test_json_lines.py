@@ -236,3 +236,14 @@ def test_places_without_a_text() -> None:
     assert found == [{"start": 0, "end": 5, "label": "PER", "text": "Ada_L"}]
     (empty,) = as_sentences([[]])
     assert empty.laid_out() == ("", ())
+
+
+def test_a_key_says_what_a_sentence_belongs_to() -> None:
+    lines = ['{"tokens": ["a"], "tags": ["O"], "doc": "x"}', '{"tokens": ["b"], "tags": ["O"], "doc": 7}']
+    options = TokenFormat(format="jsonl")
+    found = list(iter_sentences(io.StringIO("\n".join(lines)), options, group_column="doc"))
+    assert [sentence.group for sentence in found] == ["x", 7]
+    with pytest.raises(DataError, match=r"line 1: there is no 'docs' \(--group-column\).*did you mean 'doc'"):
+        list(iter_sentences(io.StringIO(lines[0]), options, group_column="docs"))
+    with pytest.raises(DataError, match=r"'tags' .--group-column. is a name or a number"):
+        list(iter_sentences(io.StringIO(lines[0]), options, group_column="tags"))

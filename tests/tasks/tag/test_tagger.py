@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sklearn.utils import estimator_checks
 
 import rondo
 from rondo.data.tagging import convert_tags, first_problem, get_scheme, read_spans
-from rondo.errors import DataError, UsageError
+from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.spans import score_tags
 from tests.tasks.tag.people import QUICK, SMALL, by_characters, people
 
@@ -107,6 +108,81 @@ def test_spans_have_places_and_the_probability_of_their_tags(crf: bool) -> None:
         # Of all readings those that have this span; the few that are left out are improbable.
         total = sum(r.probability for r in every if wanted in [tuple(s) for s in read_spans(r.tags)])
         assert span["probability"] == pytest.approx(total, abs=0.02)
+
+
+@pytest.mark.parametrize("inner", ["BIOES", "same"])
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BMES"])
+def test_probabilities_of_tags_are_sums_over_all_readings(scheme: str, inner: str) -> None:
+    own = [convert_tags(tags, get_scheme(scheme)) for tags in TAGS[:40]]
+    tagger = rondo.Tagger(**QUICK, inner_scheme=inner).fit(SENTENCES[:40], own)
+    asked = [["Ada", "Bohr", "Oslo"], [], ["saw"]]
+    found = tagger.predict_proba(asked)
+    assert [one.shape for one in found] == [
+        (3, len(tagger.classes_)),
+        (0, len(tagger.classes_)),
+        (1, len(tagger.classes_)),
+    ]
+    for probable, readings in zip(found, tagger.predict_n_best(asked, 3000), strict=True):
+        expected = np.zeros_like(probable)
+        for tags, probability in readings:
+            for place, tag in enumerate(tags):
+                expected[place, tagger.classes_.tolist().index(tag)] += probability
+        assert probable == pytest.approx(expected, abs=1e-5)
+        assert probable.sum(1) == pytest.approx(1)
+    assert found[0].max() < 0.999
+
+
+@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", None])
+def test_probabilities_of_tags_each_by_itself(scheme: str | None) -> None:
+    own = [convert_tags(tags, get_scheme(scheme)) if scheme else [tag[-1] for tag in tags] for tags in TAGS[:40]]
+    tagger = rondo.Tagger(**QUICK, crf=False).fit(SENTENCES[:40], own)
+    (probable,) = tagger.predict_proba([["Ada", "Bohr", "saw"]])
+    assert probable.sum(1) == pytest.approx(1)
+    assert (probable >= 0).all()
+    if scheme is None:
+        assert tagger.classes_[probable.argmax(1)].tolist() == tagger.predict([["Ada", "Bohr", "saw"]])[0]
+
+
+@pytest.mark.parametrize("crf", [True, False])
+def test_calibration_changes_how_sure_it_is_and_nothing_else(crf: bool, tmp_path: Path) -> None:
+    other = {"B-PER": "B-LOC", "I-PER": "I-LOC", "B-LOC": "B-PER"}
+    wrong = [[other.get(tag, tag) for tag in own] for own in TAGS[:8]]
+    watched: dict[str, Any] = {"X_val": SENTENCES[:30], "y_val": [*wrong, *TAGS[8:30]]}
+    made = {
+        calibrate: rondo.Tagger(**{**SMALL, "keep": "last"}, crf=crf, calibrate=calibrate).fit(
+            SENTENCES, TAGS, **watched
+        )
+        for calibrate in (False, True)
+    }
+    assert made[False].model_.temperature == 1
+    heat = made[True].model_.temperature
+    assert heat > 1.2
+    asked = HELD_OUT[0]
+    assert made[True].predict(asked) == made[False].predict(asked)
+    sure = {key: np.concatenate([one.max(1) for one in each.predict_proba(asked)]).mean() for key, each in made.items()}
+    assert sure[True] < sure[False]
+    spans = [[s["probability"] for own in made[key].predict_spans(asked) for s in own] for key in (True, False)]
+    assert np.mean(spans[0]) < np.mean(spans[1])
+    readings = [made[key].predict_n_best(asked[:1], 1)[0][0] for key in (True, False)]
+    assert readings[0].tags == readings[1].tags
+    assert readings[0].probability < readings[1].probability
+
+    def loss(temperature: float) -> float:
+        classes = made[True].classes_.tolist()
+        found = made[True].model_.marginals(watched["X_val"], temperature=temperature)
+        pairs = zip(found, watched["y_val"], strict=True)
+        return -sum(
+            float(np.log(row[classes.index(tag)])) for rows, own in pairs for row, tag in zip(rows, own, strict=True)
+        )
+
+    if not crf:  # each tag by itself, the true tags' likelihood in the data's scheme follows that in the network's
+        assert loss(heat) < min(loss(1.0), loss(heat * 3))
+    made[True].save(tmp_path / "m")
+    assert rondo.load(tmp_path / "m").model_.temperature == heat
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps({**config, "temperature": 0}))
+    with pytest.raises(ModelError, match="its temperature is 0"):
+        rondo.load(tmp_path / "m")
 
 
 def test_empty_sentences_unknown_words_and_one_token(fitted: rondo.Tagger) -> None:

@@ -16,14 +16,16 @@ import torch
 import rondo
 from rondo.data.tagging import TokenFormat, convert_tags, get_scheme, read_sentences
 from rondo.errors import DataError, UsageError
-from rondo.tasks.tag.options import TagAnswering, TagScoring
+from rondo.tasks.options import from_flat
+from rondo.tasks.tag.options import TagAnswering, TagOptions, TagScoring
+from rondo.tasks.tag.task import read_parts
 from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
 from tests.tasks.tag.people import QUICK, SMALL, by_characters, people, write_columns
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_columns(tmp_path_factory.mktemp("tag") / "people.conll", people(), documents=5)
+    return write_columns(tmp_path_factory.mktemp("tag") / "people.conll", people(), documents=2)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def test_the_result_says_what_was_learned_and_how_well(trained: tuple[Path, dict
     folder, result = trained
     assert {"seconds", "epochs", "parameters", "steps", "stopped", "seed"} <= set(result)
     assert (result["task"], result["model"], result["metric"]) == ("tag", str(folder), "span F1")
-    assert (result["scored_on"], result["items"]) == ("test", 10)
+    assert (result["scored_on"], result["items"]) == ("test", 12)
     assert result["score_interval"][0] <= result["score"] <= result["score_interval"][1]
     assert set(result["baselines"]) == {"most frequent tag of each word", "CRF on hand-made features"}
     assert result["baseline_score"] == result["baselines"][result["baseline"]] == max(result["baselines"].values())
@@ -49,6 +51,9 @@ def test_the_result_says_what_was_learned_and_how_well(trained: tuple[Path, dict
     assert result["strict_score"] == result["scores"]["strict_f1"]
     assert result["score"] == pytest.approx(result["scores"]["f1"])
     assert result["valid_f1"] > 0.5
+    assert 0 <= result["scores"]["calibration_error"] < 0.5
+    assert 0 <= result["scores"]["span_calibration_error"] < 1
+    assert result["temperature"] == 1
     assert json.loads(json.dumps(result)) == result == rondo.load(folder).model_.config["result"]
 
 
@@ -56,7 +61,8 @@ def test_the_page_says_all_that_it_should(trained: tuple[Path, dict[str, Any]]) 
     page = shown(trained[0] / "report.html")
     for said in (
         "A tagger", "Span F1 beside the baselines", "most frequent tag of each word", "CRF on hand-made features",
-        "Kind by kind", "PER", "LOC", "The worst mistakes", "Learning curves", "in 2 whole groups",
+        "Kind by kind", "PER", "LOC", "The worst mistakes", "Learning curves", "whole groups",
+        "Whole groups are drawn", "Do the probabilities mean what they say?",
         "Spans are written in IOB2; the network learns BIOES", "strict F1", "What to type next", "Seed", "Processor",
         "not in the vocabulary",
     ):  # fmt: skip
@@ -74,6 +80,38 @@ def test_where_a_baseline_wins_the_first_line_says_so(file: Path, tmp_path: Path
     assert "Here are those of which the model was most sure" in page
     assert "people.conll, line" in page
     assert "“" in page
+
+
+def test_documents_are_drawn_for_the_interval(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    sentences, tags = people(30, seed=3)
+    tags = [[tag.replace("LOC", "PER") if number % 3 == 0 else tag for tag in own] for number, own in enumerate(tags)]
+    tagger, found = rondo.load(trained[0]), {}
+    for size in (0, 3, 10):
+        file = write_columns(tmp_path / f"{size}.conll", (sentences, tags), documents=size)
+        found[size] = tagger.evaluate(file)
+    assert len({result["score"] for result in found.values()}) == 1
+    assert found[0]["score_interval"] != found[3]["score_interval"]
+    assert found[10]["score_interval"] is None
+    assert "3 groups" in found[10]["no_interval"]
+    pairs = enumerate(zip(sentences, tags, strict=True))
+    lines = [json.dumps({"tokens": s, "tags": own, "doc": n // 3}) for n, (s, own) in pairs]
+    (tmp_path / "g.jsonl").write_text("\n".join(lines))
+    grouped = tagger.evaluate(tmp_path / "g.jsonl", scoring=TagScoring(group_column="doc"))
+    assert grouped["score_interval"] == found[3]["score_interval"]
+
+
+def test_calibration_and_what_could_not_be_measured_are_on_the_page(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rondo.evaluation.feature_crf.pycrfsuite", None)
+    result = train(file, tmp_path / "m", baselines=True, calibrate=True)
+    assert result["temperature"] == rondo.load(tmp_path / "m").model_.temperature != 1
+    assert set(result["baselines"]) == {"most frequent tag of each word"}
+    (missing,) = result["missing_baselines"]
+    page, card = shown(tmp_path / "m" / "report.html"), " ".join((tmp_path / "m" / "README.md").read_text().split())
+    for said in ("divided by the temperature", "without calibration", missing[4:]):
+        assert said in page, said
+    assert "a CRF on hand-made features, was not measured" in card
 
 
 def test_evaluation_has_the_same_figures(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -256,6 +294,21 @@ def test_tags_in_a_file_of_their_own(tmp_path: Path, no_report: None) -> None:
     (tmp_path / "t.txt").write_text("O\n" * 30)
     with pytest.raises(DataError, match=r"s\.txt, line \d+ and .*tokens have 1 tags"):
         train(tmp_path / "s.txt", tmp_path / "n", labels=str(tmp_path / "t.txt"))
+
+
+def test_a_column_keeps_together_what_belongs_together(tmp_path: Path) -> None:
+    sentences, tags = people(60)
+    path = tmp_path / "d.jsonl"
+    lines = [{"tokens": s, "tags": t, "doc": n // 6} for n, (s, t) in enumerate(zip(sentences, tags, strict=True))]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    parts, _ = read_parts([path], from_flat(TagOptions, {"group_column": "doc", "test_fraction": 0.3}))
+    assert parts.test is not None
+    groups = [set(part.groups or []) for part in (parts.train, parts.valid, parts.test)]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 10
+    plain, _ = read_parts([path], from_flat(TagOptions, {"test_fraction": 0.3}))
+    assert plain.train.groups is None
+    assert plain.test is not None
+    assert plain.test.items != parts.test.items
 
 
 def test_a_scheme_that_is_broken_is_said_with_its_line(tmp_path: Path, no_report: None) -> None:

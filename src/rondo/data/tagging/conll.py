@@ -43,6 +43,8 @@ class Layout:
     token: int
     tag: int | None
     """Where the tags stand, from 0; None if there are none."""
+    group: int | None = None
+    """Where it stands what a sentence belongs to; None if that is its document."""
 
     def cells(self, line: str) -> list[str]:
         # Not line.split(): an ideographic blank is a token in Chinese data.
@@ -61,15 +63,22 @@ class Layout:
 
 
 def read_columns(
-    lines: Iterable[str], name: str, options: TokenFormat, *, tagged: bool | None, keep: bool
+    lines: Iterable[str],
+    name: str,
+    options: TokenFormat,
+    *,
+    tagged: bool | None,
+    keep: bool,
+    group_column: str | None = None,
 ) -> Iterator[Sentence | Verbatim]:
     """The sentences of a file, with ``keep`` also what lies between them; ``name`` is for the messages.
 
     ``tagged`` says whether there must be tags; None means that the last of several columns has them.
+    ``group_column`` says what a sentence belongs to, instead of its document.
     """
     numbered = enumerate((line.rstrip("\r\n") for line in lines), 1)
     held = list(_beginning(numbered, options))
-    layout, header = _layout(held, name, options, tagged)
+    layout, header = _layout(held, name, options, tagged, group_column)
     gathered = _Gathered(name, layout, keep)
     for number, line in itertools.chain(held, numbered):
         blank = not line.strip(" \t")
@@ -112,6 +121,7 @@ class _Gathered:
         self._tags: list[str] = []
         self._numbers: list[int] = []
         self._lines: list[tuple[str, bool]] = []
+        self._group: str | None = None
         self.marker = False
 
     def comment(self, line: str) -> None:
@@ -126,6 +136,8 @@ class _Gathered:
             if not cells[at]:
                 raise DataError(f"{Origin(self._name, number)}: there is no tag in column {at + 1}")
             self._tags.append(cells[at])
+        if self._layout.group is not None and not self.tokens:
+            self._group = cells[self._layout.group]
         self.tokens.append(token)
         self._numbers.append(number)
         if self._keep:
@@ -142,7 +154,7 @@ class _Gathered:
             None if self._layout.tag is None else tuple(self._tags),
             Origin(self._name, first),
             range(first, last + 1) if together else tuple(self._numbers),
-            (self._name, self.document) if self.document else None,
+            self._group or ((self._name, self.document) if self.document else None),
             marker=self.marker,
             source=Rows(tuple(self._lines), self._layout) if self._keep else None,
         )
@@ -178,7 +190,11 @@ def is_sure(line: str, options: TokenFormat) -> bool:
 
 
 def _layout(
-    held: Sequence[tuple[int, str]], name: str, options: TokenFormat, tagged: bool | None
+    held: Sequence[tuple[int, str]],
+    name: str,
+    options: TokenFormat,
+    tagged: bool | None,
+    group_column: str | None,
 ) -> tuple[Layout, int | None]:
     """How the lines are laid out, and which of them is a header."""
     written = [(number, line) for number, line in held if line.strip(" \t")]
@@ -191,7 +207,7 @@ def _layout(
     declared = next((line for _, line in written if line.startswith(_NAMES)), None)
     if declared is not None and options.comments != "no":
         columns = declared.removeprefix(_NAMES).split()
-    elif is_header(first, options):
+    elif is_header(first, options, group_column):
         columns, header = first, at
     token = _place(columns, options.token_column, TOKEN_NAMES, 0, name, "token-column")
     tag = None
@@ -201,14 +217,15 @@ def _layout(
         tag = _place(columns, options.tag_column, TAG_NAMES, len(columns) - 1, name, "tag-column")
         if tag == token:
             raise DataError(f"{name}: tokens and tags are both in column {tag + 1}; name another one for one of them")
-    return Layout(tabs, len(columns), token, tag), header
+    group = None if group_column is None else column_index(columns, group_column, name, "group-column")
+    return Layout(tabs, len(columns), token, tag, group), header
 
 
-def is_header(first: Sequence[str], options: TokenFormat) -> bool:
-    """Whether the cells of the first line are names of columns."""
+def is_header(first: Sequence[str], options: TokenFormat, *more: str | None) -> bool:
+    """Whether the cells of the first line are names of columns; ``more`` are further ones that are asked for."""
     if options.header != "auto":
         return options.header == "yes"
-    asked = [name for name in (options.token_column, options.tag_column) if name is not None]
+    asked = [name for name in (options.token_column, options.tag_column, *more) if name is not None]
     if any(not is_number(name) for name in asked):
         return True
     folded = {cell.casefold() for cell in first}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rondo.data.labelled import Origin
@@ -30,7 +31,13 @@ class Object(NamedTuple):
 
 
 def read_json_lines(
-    lines: Iterable[str], name: str, options: TokenFormat, *, tagged: bool | None, keep: bool
+    lines: Iterable[str],
+    name: str,
+    options: TokenFormat,
+    *,
+    tagged: bool | None,
+    keep: bool,
+    group_column: str | None = None,
 ) -> Iterator[Sentence | Verbatim]:
     """The sentences of a file, one a line; ``tagged`` says whether tags must be there, None means if they are.
 
@@ -39,7 +46,9 @@ def read_json_lines(
     for number, line in enumerate(lines, 1):
         if line.strip():
             origin = Origin(name, number)
-            yield _sentence(_parsed(line, origin), origin, options, tagged, keep)
+            content = _parsed(line, origin)
+            sentence = _sentence(content, origin, options, tagged, keep)
+            yield sentence if group_column is None else replace(sentence, group=_group(content, group_column, origin))
         elif keep:
             yield Verbatim(line)
 
@@ -93,6 +102,15 @@ def _sentence(
     tags = None if tag_name is None else _strings(marks, origin, tag_name)
     check_lengths(tokens, tags, origin)
     return Sentence(tokens, tags, origin, source=source)
+
+
+def _group(content: Mapping[str, Any], name: str, origin: Origin) -> str | int:
+    """What a sentence belongs to."""
+    _find(content, name, (), origin, "group-column")
+    found = content[name]
+    if not isinstance(found, str | int):
+        raise DataError(f"{origin}: '{name}' (--group-column) is a name or a number, not {json.dumps(found)[:40]}")
+    return found
 
 
 def _find(

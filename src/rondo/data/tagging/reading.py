@@ -11,7 +11,7 @@ from typing import TextIO
 from rondo.data.files import open_text
 from rondo.data.labelled import Origin
 from rondo.data.tables import sniff
-from rondo.data.tagging.conll import read_columns, write_columns
+from rondo.data.tagging.conll import Rows, read_columns, write_columns
 from rondo.data.tagging.json_lines import Object, read_json_lines, write_json_line
 from rondo.data.tagging.options import TokenFormat
 from rondo.data.tagging.plain import Expected, text_or_columns
@@ -31,11 +31,14 @@ def read_sentences(
     options: TokenFormat | None = None,
     *,
     labels: str | Path | None = None,
+    group_column: str | None = None,
     tagged: bool | None = True,
 ) -> list[Sentence]:
     """All sentences of one or several files.
 
     ``labels`` is a file that has the tags of a file of lines, as many to a line as that one has tokens.
+    ``group_column`` is the column of the first token, or the key of the object, that says what belongs together; else
+    documents are what does, where a file says where they begin.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
@@ -43,24 +46,32 @@ def read_sentences(
     if labels is not None:
         if len(files) > 1:
             raise UsageError("a file of tags goes with one file of sentences, not with several")
+        if group_column is not None:
+            raise UsageError(f"lines of text have no column '{group_column}' (--group-column)")
         return list(_parallel(Path(files[0]), Path(labels), options or TokenFormat()))
     found: list[Sentence] = []
     for file in files:
         before = len(found)
-        found += (_compact(sentence) for sentence in iter_sentences(file, options, tagged=tagged))
+        found += (
+            _compact(sentence) for sentence in iter_sentences(file, options, group_column=group_column, tagged=tagged)
+        )
         if len(found) == before:
             raise DataError(f"{file} has no sentences")
     return found
 
 
 def iter_sentences(
-    source: str | Path | TextIO, options: TokenFormat | None = None, *, tagged: bool | None = True
+    source: str | Path | TextIO,
+    options: TokenFormat | None = None,
+    *,
+    group_column: str | None = None,
+    tagged: bool | None = True,
 ) -> Iterator[Sentence]:
     """The sentences of a file or an open text, one by one, in constant memory.
 
     ``tagged`` says whether tags must be there: None means if they are, and False that they are not looked at.
     """
-    for part in iter_parts(source, options, tagged=tagged, keep=False):
+    for part in iter_parts(source, options, group_column=group_column, tagged=tagged, keep=False):
         if isinstance(part, Sentence) and not part.marker:
             yield part
 
@@ -69,6 +80,7 @@ def iter_parts(
     source: str | Path | TextIO,
     options: TokenFormat | None = None,
     *,
+    group_column: str | None = None,
     tagged: bool | None = None,
     keep: bool = True,
     expected: Expected | None = None,
@@ -80,20 +92,24 @@ def iter_parts(
     options = options or TokenFormat()
     if isinstance(source, str | Path):
         with open_text(source, encoding=options.encoding) as lines:
-            yield from _parts(iter(lines), str(source), _kind_by_name(Path(source)), options, tagged, keep, expected)
+            yield from _parts(
+                iter(lines), str(source), _kind_by_name(Path(source)), options, tagged, keep, expected, group_column
+            )
     else:
         name = getattr(source, "name", None)
         name = name if isinstance(name, str) else "the input"
-        yield from _parts(iter(source), name, None, options, tagged, keep, expected)
+        yield from _parts(iter(source), name, None, options, tagged, keep, expected, group_column)
 
 
 def write_part(
     part: Part, tags: Sequence[str] | None = None, *, scheme: Scheme | None = None, append: bool = False
 ) -> str:
     """A part as it stands in its file, a sentence with these tags in place of its own (with ``append``, in columns,
-    beside them). A line that begins a document is outside of all spans."""
+    beside them). A line that begins a document stays as it is; in one more column it is outside of all spans."""
     if isinstance(part, Verbatim):
         return part.text
+    if part.marker and isinstance(part.source, Rows) and part.source.table.tag is not None and not append:
+        return "".join(line + "\n" for line, _ in part.source.lines)
     given = ["O"] * len(part) if part.marker else tags
     if given is None or len(given) != len(part):
         raise DataError(f"{part.origin}: {len(part)} tokens have {len(given or ())} tags")
@@ -118,6 +134,7 @@ def _parts(
     tagged: bool | None,
     keep: bool,
     expected: Expected | None,
+    group_column: str | None,
 ) -> Iterator[Part]:
     kind = kind if options.format == "auto" else options.format
     if kind is None:
@@ -126,9 +143,9 @@ def _parts(
         if kind == "columns" and expected is not None:
             kind, lines = text_or_columns(lines, name, options, expected)
     if kind == "jsonl":
-        yield from read_json_lines(lines, name, options, tagged=tagged, keep=keep)
+        yield from read_json_lines(lines, name, options, tagged=tagged, keep=keep, group_column=group_column)
     elif kind == "columns":
-        yield from read_columns(lines, name, options, tagged=tagged, keep=keep)
+        yield from read_columns(lines, name, options, tagged=tagged, keep=keep, group_column=group_column)
     elif tagged:
         raise UsageError(f"{name}: lines of text have no tags; name the file that has them, or another --format")
     else:

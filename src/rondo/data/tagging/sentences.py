@@ -38,7 +38,8 @@ class Sentence:
     lines: Sequence[int] | None = None
     """The line of each token, where each has one of its own."""
     group: Any = None
-    """Its document, where the file says where documents begin: the file and a number from 1."""
+    """What it belongs to: what a column says, or its document, where the file says where these begin: the file and a
+    number from 1."""
     text: str | None = None
     """What the tokens were cut from."""
     places: Places | None = None

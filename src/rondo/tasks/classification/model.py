@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -13,14 +12,13 @@ import torch
 
 from rondo.data.labelled import Row
 from rondo.data.pools import batches, padded, pooled
-from rondo.errors import ModelError
 from rondo.evaluation.calibration import scaled
 from rondo.models.classifier import Classifier, rebuild
 from rondo.models.folder import check_parts, read_model
 from rondo.models.weights import load_network
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.estimator import folder_bytes, folder_of
-from rondo.tasks.trained import SavedEncoder, TrainedModel, saved_baselines
+from rondo.tasks.trained import SavedEncoder, TrainedModel, checked_temperature, saved_baselines
 
 Floats = npt.NDArray[np.float64]
 
@@ -100,9 +98,7 @@ class ClassifierModel(TrainedModel):
         """The model in ``folder``; its cell comes from the saved graph."""
         config, tensors = read_model(folder)
         classes = Classes.from_json(config.get("classes"))
-        temperature = config.get("temperature", 1.0)
-        if type(temperature) not in (int, float) or not (math.isfinite(temperature) and temperature > 0):
-            raise ModelError(f"config.json is damaged: its temperature is {str(temperature)[:80]}")
+        checked_temperature(config)
         made = encoder.load(folder, config.get("encoder"))
         network = load_network(
             lambda at_most: rebuild(config, made.input_size, len(classes), at_most), tensors, Path(folder)

@@ -135,6 +135,8 @@ def add_scores(report: Report, run: ScoredRun) -> None:
     section.text(said).scores(scores_of(result), metric_of(result))
     if judgement.outcomes:
         section.text("\n".join(f"- {outcome.name}: {outcome.about}" for outcome in judgement.outcomes))
+    for missing in result.get("missing_baselines", ()):
+        section.text(f"**{missing[:1].upper()}{missing[1:]}.**")
     rows = [[score_title(name), value] for name, value in result["scores"].items()]
     section.table(["all scores", Column("this model", digits=4)], rows)
 

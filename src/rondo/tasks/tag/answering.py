@@ -61,6 +61,7 @@ def _detailed(
     model: TaggerModel, sentences: Sequence[Sentence], tags: Sequence[list[str]], n: int | None
 ) -> Iterator[Answer]:
     spans = spans_of(model, sentences, tags)
+    sure = _sure(model, sentences, tags) if model.tags.scheme is None else []
     readings = model.n_best([sentence.tokens for sentence in sentences], n) if n is not None else None
     for place, (sentence, own) in enumerate(zip(sentences, tags, strict=True)):
         values: dict[str, Any] = {"tokens": list(sentence.tokens), "tags": own}
@@ -68,9 +69,21 @@ def _detailed(
             values = {"text": sentence.text, **values}
         if model.tags.scheme is not None:
             values["spans"] = spans[place]
+        else:
+            values["probabilities"] = sure[place]
         if readings is not None:
             values["n_best"] = [reading._asdict() for reading in readings[place]]
         yield Answer(" ".join(own), values)
+
+
+def _sure(model: TaggerModel, sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> list[list[float]]:
+    """How probable each tag is."""
+    place = {tag: number for number, tag in enumerate(model.tags.classes)}
+    probable = model.marginals([sentence.tokens for sentence in sentences])
+    return [
+        [float(row[place[tag]]) for row, tag in zip(rows, own, strict=True)]
+        for rows, own in zip(probable, tags, strict=True)
+    ]
 
 
 def evaluation(model: TaggerModel, data: Labelled, *, started: float) -> dict[str, Any]:

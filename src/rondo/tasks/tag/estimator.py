@@ -96,6 +96,13 @@ class Tagger(Estimator):
         """The best tags of each sentence."""
         return self._fitted().tag([sentence.tokens for sentence in as_sentences(X)])
 
+    def predict_proba(self, X: Any) -> list[npt.NDArray[np.float64]]:
+        """How probable each of ``classes_`` is at each token, over all ways to tag the sentence: (T, classes) each.
+
+        `predict` gives the best tags of a sentence together, which need not be the most probable one by one.
+        """
+        return self._fitted().marginals([sentence.tokens for sentence in as_sentences(X)])
+
     def predict_spans(self, X: Any) -> list[list[dict[str, Any]]]:
         """The spans of each sentence: ``label``, ``text``, ``start`` and ``end`` in characters (words are joined by
         a blank), ``tokens`` (the first and the one after the last), and ``probability``."""
@@ -150,7 +157,8 @@ class Tagger(Estimator):
         if (scheme is None) != (asked.scheme == "none") and asked.scheme != "auto":
             tags = "no spans" if scheme is None else f"spans in {scheme.name}"
             raise UsageError(f"--scheme {asked.scheme} does not go with this tagger, whose tags are {tags}")
-        sentences = read_sentences(paths, reading or self.reading(), labels=asked.labels)
+        reading = reading or self.reading()
+        sentences = read_sentences(paths, reading, labels=asked.labels, group_column=asked.group_column)
         # Spans are counted as conlleval counts them, broken or not: what is asked about is not to be mended.
         data = as_labelled(in_scheme(sentences, scheme, broken="keep", given=asked.scheme))
         return evaluation(self.model_, data, started=started)

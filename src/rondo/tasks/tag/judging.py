@@ -9,14 +9,16 @@ from typing import Any
 
 from rondo.data.labelled import Labelled
 from rondo.data.splits import Parts
-from rondo.evaluation.resampling import difference, interval
+from rondo.evaluation.resampling import difference, interval, too_few
 from rondo.evaluation.tag_rivals import TagRival
 from rondo.evaluation.tagging import TagMeasure, TagPredictions, all_scores, main_measure
+from rondo.tasks.tag.calibrating import TagCalibration, calibration_of
 from rondo.tasks.tag.model import TaggerModel
 from rondo.training.protocols import Progress
 
 NEEDS_CRFSUITE = (
-    "the baseline of a CRF on hand-made features is left out: it needs python-crfsuite (pip install 'rondo[tagging]')"
+    "the stronger baseline, a CRF on hand-made features, was not measured: it needs python-crfsuite "
+    "(pip install 'rondo[tagging]')"
 )
 
 
@@ -41,6 +43,12 @@ class TagJudgement:
     seed: int
     unseen: dict[str, int]
     """Kinds of spans (or tags) that training has not seen, and how many sentences have them."""
+    calibration: TagCalibration | None
+    """How often what the model was sure of is right."""
+    temperature: float
+    """At which the model is so sure."""
+    missing: tuple[str, ...] = ()
+    """What is said of baselines that were wanted and could not be had."""
 
     @property
     def measure(self) -> TagMeasure:
@@ -55,7 +63,8 @@ class TagJudgement:
     def result(self) -> dict[str, Any]:
         """The figures as they stand in the JSON of a training and of an evaluation."""
         measure, ours = self.measure, self.predictions
-        found = interval(measure, ours, seed=self.seed)
+        groups = self.data.groups
+        found = interval(measure, ours, groups=groups, seed=self.seed)
         baselines = {outcome.name: measure(outcome.predictions) for outcome in self.outcomes}
         result: dict[str, Any] = {
             "metric": measure.name,
@@ -63,7 +72,8 @@ class TagJudgement:
             "score_interval": found.ends,
             "scored_on": self.part,
             "items": len(self.data),
-            "scores": all_scores(ours),
+            "scores": all_scores(ours) | ({} if self.calibration is None else self.calibration.scores()),
+            "temperature": self.temperature,
             "baselines": baselines,
             "baseline": None if self.strongest is None else self.strongest.name,
             "baseline_score": None if self.strongest is None else baselines[self.strongest.name],
@@ -73,29 +83,49 @@ class TagJudgement:
             result["strict_score"] = ours.strict.f1
             result["strict_baselines"] = {outcome.name: outcome.predictions.strict.f1 for outcome in self.outcomes}
         if self.strongest is not None:
-            gap = difference(measure, ours, self.strongest.predictions, seed=self.seed)
+            gap = difference(measure, ours, self.strongest.predictions, groups=groups, seed=self.seed)
             result["lead"], result["lead_interval"] = gap.value, gap.ends
+        if found.ends is None:
+            result["no_interval"] = too_few(groups)
+        if self.missing:
+            result["missing_baselines"] = list(self.missing)
         return result
 
 
 def judge(
-    model: TaggerModel, data: Labelled, rivals: Sequence[TagRival] = (), *, part: str, seed: int = 0
+    model: TaggerModel,
+    data: Labelled,
+    rivals: Sequence[TagRival] = (),
+    *,
+    part: str,
+    seed: int = 0,
+    missing: tuple[str, ...] = (),
 ) -> TagJudgement:
     """The model's tags for ``data`` beside those of fitted baselines; it is wrong about tags it has not seen."""
     true, scheme = data.labels or [], model.tags.scheme
     unseen = Counter(name for tags in true for name in model.tags.unseen(tags))
+    predictions = TagPredictions(true, model.tag(data.items), scheme)
     return TagJudgement(
-        _without_groups(data),
+        data,
         part,
-        TagPredictions(true, model.tag(data.items), scheme),
+        predictions,
         tuple(TagOutcome(r.name, r.about, TagPredictions(true, r.predict(data.items), scheme)) for r in rivals),
         seed,
         dict(sorted(unseen.items())),
+        calibration_of(model, data, predictions),
+        model.temperature,
+        missing,
     )
 
 
 def judge_held_out(
-    model: TaggerModel, parts: Parts, rivals: Sequence[TagRival], *, seed: int, progress: Progress
+    model: TaggerModel,
+    parts: Parts,
+    rivals: Sequence[TagRival],
+    *,
+    seed: int,
+    progress: Progress,
+    missing: tuple[str, ...] = (),
 ) -> TagJudgement:
     """On the test part; where there is none, on the validation part, by which the weights were chosen.
 
@@ -107,11 +137,10 @@ def judge_held_out(
     for rival in rivals:
         progress.message(f"fitting a baseline: {rival.name}")
         rival.fit(known, model.tags.scheme)
-    if parts.test is not None:
-        return judge(model, parts.test, rivals, part="test", seed=seed)
-    return judge(model, parts.valid, rivals, part="validation", seed=seed)
+    name, part = ("validation", parts.valid) if parts.test is None else ("test", parts.test)
+    return judge(model, part, rivals, part=name, seed=seed, missing=missing)
 
 
 def _without_groups(data: Labelled) -> Labelled:
-    """Documents play no part here, and one part may name them where the other does not."""
+    """For baselines: documents play no part in what they learn, and one part may name them where another does not."""
     return Labelled(data.items, data.labels, None, data.origins)

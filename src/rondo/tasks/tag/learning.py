@@ -17,6 +17,7 @@ from rondo.models.tagger import Tagger, describe, tagger
 from rondo.tasks.options import to_sections
 from rondo.tasks.pretrained import pretrained, put_vectors
 from rondo.tasks.steps import with_budget
+from rondo.tasks.tag.calibrating import fit_temperature
 from rondo.tasks.tag.encoder import TokenEncoder
 from rondo.tasks.tag.model import TaggerModel
 from rondo.tasks.tag.objective import TagLoss, WatchTags, targets_of
@@ -92,7 +93,10 @@ def learn(
     )  # fmt: skip
     watch = WatchTags([encoder.encode(tokens) for tokens in parts.valid.items], parts.valid, tags)
     summary = train(learner.network, source, TagLoss(), watch, training, folder, resume=resume, progress=progress)
-    return TaggerModel(learner.network, encoder, tags, learner.config), summary
+    model = TaggerModel(learner.network, encoder, tags, learner.config)
+    if training.calibrate and summary.is_main_process:
+        model.config["temperature"] = fit_temperature(model, parts.valid)
+    return model, summary
 
 
 def learn_tags(

@@ -22,9 +22,10 @@ from rondo.models.weights import load_network
 from rondo.tasks.estimator import folder_bytes, folder_of
 from rondo.tasks.tag.encoder import TokenEncoder
 from rondo.tasks.tag.tags import TagNames
-from rondo.tasks.trained import TrainedModel, saved_baselines
+from rondo.tasks.trained import TrainedModel, checked_temperature, saved_baselines
 
 Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Sentences = Sequence[Sequence[str]]
 
 
@@ -65,6 +66,11 @@ class TaggerModel(TrainedModel):
         self.encoder: TokenEncoder = encoder
         self.tags = tags
 
+    @property
+    def temperature(self) -> float:
+        """What all scores are divided by before they become probabilities; 1 if not calibrated."""
+        return float(self.config.get("temperature", 1.0))
+
     def tag(self, sentences: Sentences) -> list[list[str]]:
         """The best tags of each sentence."""
         sound = self.network.crf is not None
@@ -79,11 +85,12 @@ class TaggerModel(TrainedModel):
         sound = self.network.crf is not None
         found: list[list[Reading]] = [[] for _ in sentences]
         transitions = self.network.transitions()
-        exact = type(transitions)(*(part.double() for part in transitions))
+        temperature = self.temperature
+        exact = type(transitions)(*(part.double() / temperature for part in transitions))
         for part in emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences]):
             paths = n_best(part.scores, transitions, n, lengths=part.lengths)
-            total = log_partition(part.scores.double(), exact, part.lengths)
-            probable = (paths.score - total[:, None]).exp()
+            total = log_partition(part.scores.double() / temperature, exact, part.lengths)
+            probable = (paths.score / temperature - total[:, None]).exp()
             for place, index in enumerate(part.chosen.tolist()):
                 length, readings = int(part.lengths[place]), dict[tuple[str, ...], float]()
                 for codes, probability in zip(paths.tags[place], probable[place].tolist(), strict=True):
@@ -93,10 +100,42 @@ class TaggerModel(TrainedModel):
                 found[index] = [Reading(list(tags), probability) for tags, probability in readings.items()]
         return found
 
-    def probabilities(self, sentences: Sentences, spans: Sequence[Sequence[Span]]) -> list[list[float]]:
+    def marginals(self, sentences: Sentences, *, temperature: float | None = None) -> list[Floats]:
+        """How probable each of the tags that can be answered is at each token, over all readings, (T, classes)."""
+        found: list[Floats] = [np.zeros((0, len(self.tags.classes)))] * len(sentences)
+        heat = self.temperature if temperature is None else temperature
+        for part in emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences]):
+            probable = tag_marginals(self.network, part, heat)
+            touching = self._touching(part, probable, heat)
+            for place, index in enumerate(part.chosen.tolist()):
+                own = slice(int(part.lengths[place]))
+                beside = None if touching is None else touching[place, own]
+                found[index] = self.tags.of_classes(probable[place, own], beside)
+        return found
+
+    def _touching(self, part: Emissions, probable: Floats, temperature: float) -> Floats | None:
+        """How probable it is at each token that a span begins which follows one of its kind, (B, T, kinds)."""
+        if self.tags.edges is None:
+            return None
+        last, first = self.tags.edges
+        if self.network.crf is None:
+            found = np.zeros((*probable.shape[:2], len(last)))
+            found[:, 1:] = (probable[:, :-1] @ last.T) * (probable[:, 1:] @ first.T)
+            return found
+        device = part.scores.device
+        edges = torch.from_numpy(last).to(device), torch.from_numpy(first).to(device)
+        crf = self.network.crf.at_temperature(temperature)
+        made = crf.pair_probability(part.scores / temperature, *edges, lengths=part.lengths)
+        touching: Floats = made.double().cpu().numpy()
+        return touching
+
+    def probabilities(
+        self, sentences: Sentences, spans: Sequence[Sequence[Span]], *, temperature: float | None = None
+    ) -> list[list[float]]:
         """How probable it is that the best tags of each sentence are right from ``start`` to ``stop`` of each span."""
         found: list[list[float]] = [[] for _ in sentences]
         wanted = [index for index, own in enumerate(spans) if own]
+        heat = self.temperature if temperature is None else temperature
         if not wanted:
             return found
         encoded = [self.encoder.encode(sentences[index]) for index in wanted]
@@ -107,16 +146,20 @@ class TaggerModel(TrainedModel):
                 for place, number in enumerate(part.chosen.tolist())
                 for span in spans[wanted[number]]
             ]
-            for (place, *_), probability in zip(pieces, self._of_pieces(part, paths, pieces), strict=True):
+            for (place, *_), probability in zip(pieces, self._of_pieces(part, paths, pieces, heat), strict=True):
                 found[wanted[part.chosen[place]]].append(probability)
         return found
 
-    def _of_pieces(self, part: Emissions, paths: Tensor, pieces: Sequence[tuple[int, int, int]]) -> list[float]:
+    def _of_pieces(
+        self, part: Emissions, paths: Tensor, pieces: Sequence[tuple[int, int, int]], temperature: float
+    ) -> list[float]:
+        scores = part.scores / temperature
         if self.network.crf is not None:
-            made = self.network.crf.probability(part.scores, paths.to(part.scores.device), pieces, lengths=part.lengths)
+            crf = self.network.crf.at_temperature(temperature)
+            made = crf.probability(scores, paths.to(scores.device), pieces, lengths=part.lengths)
             probable: list[float] = made.double().tolist()
             return probable
-        logs = part.scores.double().log_softmax(-1).cpu()
+        logs = scores.double().log_softmax(-1).cpu()
         best = logs.gather(2, paths.cpu().clamp(min=0)[..., None])[..., 0]
         return [float(best[place, start:stop].sum().exp()) for place, start, stop in pieces]
 
@@ -129,6 +172,7 @@ class TaggerModel(TrainedModel):
         """The model in ``folder``; its cell comes from the saved graph."""
         config, tensors = read_model(folder)
         tags = TagNames.from_json(config.get("tags"))
+        checked_temperature(config)
         encoder = TokenEncoder.load(folder, config.get("encoder"))
         allowed = tags.allowed
         network = load_network(
@@ -160,6 +204,17 @@ def emissions(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> Iterato
             yield Emissions(chosen, network(rows, lengths=sizes), sizes)
     finally:
         network.train(training)
+
+
+def tag_marginals(network: Tagger, part: Emissions, temperature: float) -> Floats:
+    """How probable each of the network's tags is at each token, (B, T, tags), at a temperature."""
+    scores = part.scores.double() / temperature
+    if network.crf is None:
+        found: Floats = scores.softmax(-1).cpu().numpy()
+    else:
+        crf = network.crf.at_temperature(temperature)
+        found = crf.marginals(scores, lengths=part.lengths).double().cpu().numpy()
+    return found
 
 
 def best_codes(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> list[Codes]:

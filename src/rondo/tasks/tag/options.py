@@ -19,6 +19,9 @@ class TagReading(TokenFormat):
 
     labels: str | None = None
     """A file with the tags of each sentence on a line, for a file of lines."""
+    group_column: str | None = None
+    """Column (of the first token), or key of a JSON line, that says what a sentence belongs to: a document, a speaker.
+    A group is never parted. Left out: documents, where the file says where they begin (-DOCSTART-)."""
     valid: str | None = None
     """A file to validate on, instead of a share of the sentences. Its tags may be written in another scheme."""
     valid_labels: str | None = None
@@ -47,6 +50,9 @@ class TagScoring:
 
     labels: str | None = None
     """A file with the tags of each sentence on a line, for a file of lines."""
+    group_column: str | None = None
+    """Column (of the first token), or key of a JSON line, that says what a sentence belongs to: a document, a speaker.
+    Whole groups are drawn for the interval of the score. Left out: documents, where the file has them (-DOCSTART-)."""
     scheme: SchemeName = "auto"
     """How spans are written as tags; those of another scheme than the model's are converted. auto: told by the
     tags."""
@@ -139,6 +145,9 @@ class TagTraining(TrainingOptions):
     metric: Literal["valid_f1", "valid_accuracy", "valid_loss"] = "valid_f1"
     """Metric that decides which weights are best, for --keep, --patience and the plateau schedule. Where tags are no
     spans, valid_f1 is their accuracy."""
+    calibrate: bool = False
+    """Divide all scores by a temperature, fitted on the validation part, before they become probabilities, so that
+    these say how often the model is right. The best tags stay the same."""
     patience: int | None = None
     """Stop early after this many evaluations without a better metric; default: never."""
 

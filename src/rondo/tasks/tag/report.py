@@ -14,11 +14,12 @@ from rondo.data.tagging.schemes import read_spans
 from rondo.evaluation.spans import mistakes
 from rondo.inspect import Card, Column, Metric, Provenance, Report, metric_of, scores_of, write_card
 from rondo.inspect.card import DataPart
-from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix
+from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
 from rondo.tasks.classification.report import add_head, add_scores, in_words
+from rondo.tasks.tag.calibrating import calibration_of
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.mistakes import evidence, worst_mistakes
 from rondo.tasks.tag.model import TaggerModel
@@ -54,6 +55,7 @@ def write_report(run: TagRun) -> None:
     add_scores(report, run)
     _add_kinds(report, run)
     _add_mistakes(report, run)
+    _add_calibration(report, run)
     _add_curves(report, run)
     _add_data(report, run)
     report.next_commands(_commands(run))
@@ -77,9 +79,12 @@ def write_report(run: TagRun) -> None:
                 'print(tagger.predict([["A", "sentence", "."]]), tagger.predict_spans([["A", "sentence", "."]]))'
             ),
             equations=to_latex(recurrent.cell.graph),
-            limits=(
-                "It knows sentences like those it learned from, cut into tokens in the same way: in text of another "
-                "kind, language or time it misses more and invents more than the figures say."
+            limits=" ".join(
+                (
+                    "It knows sentences like those it learned from, cut into tokens in the same way: in text of "
+                    "another kind, language or time it misses more and invents more than the figures say.",
+                    *(f"{said[:1].upper()}{said[1:]}." for said in run.judgement.missing),
+                )
             ),
             provenance=run.provenance,
         ),
@@ -156,6 +161,29 @@ _WORDS = {
     "borders": "with wrong borders",
     "kind and borders": "with wrong kind and borders",
 }
+
+
+def _add_calibration(report: Report, run: TagRun) -> None:
+    """Whether probabilities say how often tags and spans are right."""
+    judgement, model = run.judgement, run.model
+    ours = judgement.calibration
+    if ours is None:
+        return
+    named = {"spans": ours.spans, "tags of tokens": ours.tokens}
+    if model.temperature != 1.0:
+        plain = calibration_of(model, judgement.data, judgement.predictions, temperature=1.0)
+        more = {} if plain is None else {"spans": plain.spans, "tags of tokens": plain.tokens}
+        named |= {f"{name}, without calibration": bins for name, bins in more.items()}
+    found = {name: bins for name, bins in named.items() if bins is not None}
+    errors = ", ".join(f"{name} {100 * bins.error:.1f}\u00a0%" for name, bins in found.items())
+    heat = f" All scores were divided by the temperature {model.temperature:.2f}, fitted on the validation part."
+    report.section("Do the probabilities mean what they say?").text(
+        f"Expected calibration error: {errors}.{heat if model.temperature != 1.0 else ''}"
+    ).plot(
+        reliability_diagram(found, language=report.language),
+        "What was said, in bins by its probability over all readings of the sentence; larger points are more of it. "
+        "Above the diagonal the model is better than it says, below it is too sure of itself.",
+    )
 
 
 def _add_curves(report: Report, run: TagRun) -> None:

@@ -31,6 +31,7 @@ from rondo.layers.transitions import Transitions
 from rondo.tasks.tag.options import TagData
 
 Broken = Literal["error", "mend", "keep"]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,43 @@ class TagNames:
         if sound and self.scheme.always_begins:
             return [self._letters[tag] for tag in own]
         return convert_tags(own, self.scheme)
+
+    @cached_property
+    def edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+        """For each kind of span, which of the network's tags end one and which begin one, (kinds, tags).
+
+        None unless the data's scheme asks for that: in IOB1 a span begins with its own letter only next to another.
+        """
+        if self.scheme is None or self.inner is None or self.inner == self.scheme or self.scheme.always_begins:
+            return None
+        parsed = [self.inner.parse(name) for name in self.names]
+        last, first = (
+            np.array([[tag.kind == kind and tag.role in roles for tag in parsed] for kind in self.kinds], np.int64)
+            for roles in ("ES", "BS")
+        )
+        return last, first
+
+    def of_classes(self, marginals: Floats, touching: Floats | None) -> Floats:
+        """The probabilities of `classes`, (T, classes), from those of the network's tags, (T, tags).
+
+        ``touching`` (T, kinds) has, where there are `edges`, how likely a span begins next to one of its kind.
+        """
+        if self.scheme is None or self.inner is None or self.inner == self.scheme:
+            return marginals
+        place = {tag: number for number, tag in enumerate(self.classes)}
+        found = np.zeros((len(marginals), len(self.classes)))
+        for column, name in enumerate(self.names):
+            role, kind = self.inner.parse(name)
+            if not self.scheme.ends:
+                role = {"S": "B", "E": "I"}.get(role, role)
+            if not self.scheme.always_begins and role == "B":
+                role = "I"
+            found[:, place[self.scheme.tag(role, kind)]] += marginals[:, column]
+        for number, kind in enumerate(self.kinds if touching is not None else ()):
+            begun = np.minimum(touching[:, number], found[:, place[self.scheme.tag("I", kind)]])  # type: ignore[index]
+            found[:, place[self.scheme.tag("I", kind)]] -= begun
+            found[:, place[self.scheme.tag("B", kind)]] += begun
+        return found
 
     def unseen(self, tags: Sequence[str]) -> set[str]:
         """The kinds of spans, or the tags, among these that the tagger cannot say."""

@@ -61,9 +61,11 @@ def run_tag(
         return None
 
     rivals = tag_rivals() if options.reading.baselines else []
-    if options.reading.baselines and not CRFOnFeatures.available():
-        progress.message(NEEDS_CRFSUITE)
-    judgement = judge_held_out(model, parts, rivals, seed=options.training.seed, progress=progress)
+    missing = (NEEDS_CRFSUITE,) if options.reading.baselines and not CRFOnFeatures.available() else ()
+    for said in missing:
+        progress.message(said)
+    seed = options.training.seed
+    judgement = judge_held_out(model, parts, rivals, seed=seed, progress=progress, missing=missing)
     model.baselines = rival_bytes(rivals) if rivals else None
     result = training_result(model, folder, summary, seed=options.training.seed) | judgement.result()
     watched = ("valid_f1", "valid_accuracy", "valid_loss")
@@ -77,13 +79,13 @@ def run_tag(
 def read_parts(paths: Sequence[str | Path], options: TagOptions) -> tuple[Parts, Scheme | None]:
     """The parts of the sentences in files: those that are named, and shares of the others; and how tags are written."""
     reading, data = options.reading, options.data
-    sentences = read_sentences(list(paths), reading, labels=reading.labels)
+    sentences = read_sentences(list(paths), reading, labels=reading.labels, group_column=reading.group_column)
     scheme = scheme_of(sentences, data)
     named = {}
     for name in ("valid", "test"):
         path, labels = getattr(reading, name), getattr(reading, f"{name}_labels")
         if path is not None:
-            read = read_sentences(path, reading, labels=labels)
+            read = read_sentences(path, reading, labels=labels, group_column=reading.group_column)
             named[name] = checked(in_scheme(read, scheme, broken=data.broken), scheme, data)
     parts = make_parts(
         checked(sentences, scheme, data),
