@@ -27,6 +27,8 @@ def trained(result: Mapping[str, Any]) -> str:
     lines = [wrapped(verdict(result)), "", head, "", scores(result), ""]
     if result.get("no_interval"):
         lines += [wrapped(f"There is no interval: {result['no_interval']}"), ""]
+    for sentence in _unseen(result):
+        lines += [sentence, ""]
     lines += [f"  {command}" for command in _next(result)]
     return "\n".join(lines)
 
@@ -80,10 +82,15 @@ def _class_scores(result: Mapping[str, Any]) -> str:
     lines = [wrapped(head), table(rows, right=[1])]
     if result["baselines"]:
         lines = [wrapped(verdict(result)), wrapped(head), scores(result), table(rows, right=[1])]
-    if result.get("unseen_labels"):
-        said = ", ".join(f"{label} ({count})" for label, count in result["unseen_labels"].items())
-        lines.append(wrapped(f"Labels that training has not seen, about which the model can only be wrong: {said}."))
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, *_unseen(result)])
+
+
+def _unseen(result: Mapping[str, Any]) -> list[str]:
+    """A sentence about labels that a model could not know."""
+    if not result.get("unseen_labels"):
+        return []
+    said = ", ".join(f"{label} ({count})" for label, count in result["unseen_labels"].items())
+    return [wrapped(f"Labels that training has not seen, about which the model can only be wrong: {said}.")]
 
 
 def _interval(result: Mapping[str, Any]) -> str:
@@ -136,7 +143,7 @@ def _next(result: Mapping[str, Any]) -> list[str]:
     writes = result["task"] in ("text", "poetry")
     answers = TASKS[result["task"]].home_of_reading or result["task"] == "forecast"
     return [
-        *([f"rondo generate {model}"] if writes else [f"rondo predict {model}"] if answers else []),
+        *([f"rondo generate {model}"] if writes else [f"rondo predict {model} FILE"] if answers else []),
         f"rondo info {model}",
         f"{model}/report.html",
     ]

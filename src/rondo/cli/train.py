@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 from rondo.cli.arguments import OUTPUT, Group, Option, options_of, parse
 from rondo.cli.machine import usable_device
-from rondo.cli.output import only_json, print_json, print_text
+from rondo.cli.output import only_json, print_json, print_text, say_notes
 from rondo.cli.progress import progress_for
 from rondo.cli.results import trained
 from rondo.errors import UsageError
@@ -138,6 +138,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0  # another process of the same training speaks
     interrupted = result.get("stopped") == "interrupted"
     print_json(result) if own["json"] else print_text(trained(result))
+    say_notes(result.get("overlaps", ()), quiet=bool(own["quiet"]))
     if interrupted:
         sys.stderr.write("rondo: interrupted; the same command with --resume goes on from here\n")
     return INTERRUPTED if interrupted else 0

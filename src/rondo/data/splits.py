@@ -46,8 +46,10 @@ class Overlap:
         return len(self.pairs) / self.size
 
     def __str__(self) -> str:
-        what = "item is" if len(self.pairs) == 1 else "items are"
-        text = f"{len(self.pairs)} of {self.size} {self.part} {what} in the {self.other} part too ({self.share:.1%})"
+        verb = "is" if len(self.pairs) == 1 else "are"
+        text = (
+            f"{len(self.pairs)} of {self.size} {self.part} items {verb} in the {self.other} part too ({self.share:.1%})"
+        )
         return text + (f", {self.differing} with another label" if self.differing else "")
 
 
@@ -138,7 +140,8 @@ def _key(item: Any) -> Any:
 
 def _held_out(data: Labelled, fraction: float, seed: int, name: str, drawn: list[str]) -> tuple[Labelled, Labelled]:
     kept, held = draw(data, fraction, seed=seed)
-    how = ["by class"] if data.labels is not None else []
+    tags = bool(data.labels) and isinstance(data.items[0], tuple)  # sentences: their labels are no classes
+    how = ["by class"] if data.labels is not None and not tags else []
     if data.groups is not None:
         number = len(dict.fromkeys(data.select(held).groups or []))
         how.append("as one whole group" if number == 1 else f"in {number} whole groups")

@@ -108,8 +108,8 @@ class _Wanted:
             for form, how in {word.casefold(): _FOLDED, word.lower(): _LOWER, word: _SAME}.items():
                 self._forms.setdefault(form, []).append((number, how))
 
-    def __contains__(self, word: str) -> bool:
-        return word in self._forms or word.casefold() in self._forms
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and (word in self._forms or word.casefold() in self._forms)
 
     def taken(self, word: str) -> list[int]:
         """The words of the vocabulary that this one serves better than any before it."""

@@ -76,6 +76,7 @@ class Run:
         self._saved_step, self._saved_seconds = -1, 0.0
         self._count = 0.0
         self._before_steps = 0.0
+        self._rate: float | None = None
 
     # ------------------------------------------------------------------------------ begin and resume
 
@@ -172,22 +173,9 @@ class Run:
         standing.loss_count += int(count)
         self._count += count
         epoch = standing.step / self.source.batches_per_epoch
+        self._rate = rate
         if standing.step % options.log_every == 0:
-            steps = standing.step - standing.logged_step
-            self.log.write(
-                {
-                    "event": "train",
-                    "step": standing.step,
-                    "epoch": round(epoch, 4),
-                    "loss": self._loss_sum.item() / max(1, standing.loss_count),
-                    "learning_rate": rate,
-                    "gradient_norm": self._norm_sum.item() / steps,
-                    "seconds": round(standing.seconds, 3),
-                }
-            )
-            self._loss_sum.zero_()
-            self._norm_sum.zero_()
-            standing.loss_count, standing.logged_step = 0, standing.step
+            self._log_losses()
         now = time.perf_counter()
         if now - self._updated >= _UPDATE_SECONDS and self.processes.is_main:
             self.progress.update(
@@ -205,6 +193,24 @@ class Run:
             )
             self._updated, self._count = now, 0.0
 
+    def _log_losses(self) -> None:
+        """A line about the steps since the last one."""
+        standing = self.standing
+        self.log.write(
+            {
+                "event": "train",
+                "step": standing.step,
+                "epoch": round(standing.step / self.source.batches_per_epoch, 4),
+                "loss": self._loss_sum.item() / max(1, standing.loss_count),
+                "learning_rate": self._rate,
+                "gradient_norm": self._norm_sum.item() / (standing.step - standing.logged_step),
+                "seconds": round(standing.seconds, 3),
+            }
+        )
+        self._loss_sum.zero_()
+        self._norm_sum.zero_()
+        standing.loss_count, standing.logged_step = 0, standing.step
+
     # -------------------------------------------------------------------------------- now and then
 
     def evaluate(self) -> None:
@@ -213,6 +219,8 @@ class Run:
         self.guard.check()
         if self.evaluator is None or standing.evaluated_step == standing.step:
             return
+        if standing.logged_step <= max(standing.evaluated_step, 0) < standing.step and self._rate is not None:
+            self._log_losses()  # so that a short training has its losses beside what the evaluations say
         with self.average.applied(), random_state_kept(self.processes.device), torch.no_grad():
             self.model.eval()
             metrics, seconds = self.processes.from_main(self._metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,18 @@ def test_what_is_several_labels_a_text_is_scored_by_f1(tmp_path: Path) -> None:
     assert {name for answer in answers for name in answer.values["classes"]} <= {"film", "music", "story"}
     assert answers[0].line == ", ".join(answers[0].values["classes"])
     assert classifier.evaluate(path)["metric"] == "micro F1"
-    assert "any of film, music, story" in shown(tmp_path / "m" / "report.html")
+    page = shown(tmp_path / "m" / "report.html")
+    assert "any of film, music, story" in page
+    for said in (
+        "rightly not said",
+        "were not given it, how many were given the class of the column",
+        "each class yes or no) were wrong",
+        "what spoke for the decision",
+        "Micro F1 on the validation part",
+    ):
+        assert said in page
+    assert re.search(r"(said|did not say) (film|music|story) \([0-9.]+%\), has ", page)
+    assert 0 <= result["valid_f1"] <= 1
 
 
 @pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl", "folder", "lines and labels"])

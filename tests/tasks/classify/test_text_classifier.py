@@ -12,7 +12,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import estimator_checks
 
 import rondo
 from rondo.errors import DataError, UsageError
@@ -219,24 +218,6 @@ def test_pipelines_cross_validation_and_searches_work() -> None:
     search = GridSearchCV(classifier, {"hidden": [4, 8], "readout": ["last", "mean"]}, cv=2).fit(TEXTS, LABELS)
     assert set(search.best_params_) == {"hidden", "readout"}
     assert search.best_estimator_.predict(["good"])[0] in ("good", "bad")
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr",
-        "check_no_attributes_set_in_init", "check_do_not_raise_errors_in_init_or_set_params",
-        "check_mixin_order", "check_parameters_default_constructible", "check_get_params_invariance",
-        "check_set_params",
-    ],
-)  # fmt: skip
-def test_the_checks_of_scikit_learn_that_need_no_arrays(check: str) -> None:
-    getattr(estimator_checks, check)("TextClassifier", rondo.TextClassifier())
-
-
-def test_they_are_all_that_apply_to_texts() -> None:
-    with pytest.warns(match="Can't test estimator TextClassifier which requires input"):
-        assert len(list(estimator_checks.estimator_checks_generator(rondo.TextClassifier()))) <= 1
 
 
 @pytest.fixture(scope="module")

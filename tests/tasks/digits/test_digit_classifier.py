@@ -11,7 +11,6 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_score
-from sklearn.utils import estimator_checks
 
 import rondo
 from rondo.errors import DataError, UsageError
@@ -108,24 +107,6 @@ def test_a_pickle_and_a_folder_are_the_same_estimator(permute: int | None, tmp_p
 def test_cross_validation_works() -> None:
     scores = cross_val_score(rondo.DigitClassifier(**QUICK, threads=1), IMAGES, DIGITS, cv=2, n_jobs=2)
     assert scores.shape == (2,)
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr",
-        "check_no_attributes_set_in_init", "check_do_not_raise_errors_in_init_or_set_params",
-        "check_mixin_order", "check_parameters_default_constructible", "check_get_params_invariance",
-        "check_set_params",
-    ],
-)  # fmt: skip
-def test_the_checks_of_scikit_learn_that_need_no_arrays(check: str) -> None:
-    getattr(estimator_checks, check)("DigitClassifier", rondo.DigitClassifier())
-
-
-def test_they_are_all_that_apply_to_images() -> None:
-    with pytest.warns(match="Can't test estimator DigitClassifier which requires input"):
-        assert len(list(estimator_checks.estimator_checks_generator(rondo.DigitClassifier()))) <= 1
 
 
 def test_a_file_of_images_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -75,13 +75,11 @@ def evaluation(
     result = model.config.get("result", {})
     fitted = parse_rivals(BASELINES, model.baselines, rivals) if model.baselines is not None else []
     found = judge(model, data, [outcome(rival, data) for rival in fitted], part="given").result()
-    unseen = data.unseen(model.classes.names)
     if not fitted:
         found["notes"] = [NO_BASELINES]
     return {
         "task": model.task,
         **found,
-        "unseen_labels": {str(label): len(items) for label, items in unseen.items()},
         "parameters": model.parameters,
         "epochs": result.get("epochs"),
         "seconds": time.perf_counter() - started,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rondo.data.labelled import Labelled
+from rondo.data.labelled import Label, Labelled
 from rondo.data.splits import Parts, draw
 from rondo.evaluation.classification import Measure, Predictions, all_scores
 from rondo.evaluation.resampling import difference, interval, too_few
@@ -33,6 +33,8 @@ class Judgement:
     logits: Floats
     predictions: Predictions
     outcomes: tuple[Outcome, ...]
+    known: tuple[Label, ...]
+    """The classes that the model knows."""
     seed: int
 
     @property
@@ -45,6 +47,11 @@ class Judgement:
         """The baseline with the highest score."""
         return max(self.outcomes, key=lambda outcome: self.measure(outcome.predictions), default=None)
 
+    @property
+    def unseen(self) -> dict[Label, list[int]]:
+        """Labels that training has not seen, with the items that have them: about these a model can only be wrong."""
+        return self.data.unseen(self.known)
+
     def result(self) -> dict[str, Any]:
         """The figures as they stand in the JSON of a training and of an evaluation."""
         ours = interval(self.measure, self.predictions, groups=self.data.groups, seed=self.seed)
@@ -55,6 +62,7 @@ class Judgement:
             "score_interval": ours.ends,
             "scored_on": self.part,
             "items": len(self.data),
+            "unseen_labels": {str(label): len(items) for label, items in self.unseen.items()},
             "scores": all_scores(self.predictions),
             "baselines": baselines,
             "baseline": None if self.strongest is None else self.strongest.name,
@@ -78,7 +86,7 @@ def judge(
     probabilities = model.probable(logits)
     said = model.classes.named(model.classes.chosen(probabilities))
     predictions = Predictions.of(data, said, classes=model.classes.names, probabilities=probabilities)
-    return Judgement(data, part, logits, predictions, tuple(outcomes), seed)
+    return Judgement(data, part, logits, predictions, tuple(outcomes), model.classes.names, seed)
 
 
 def judge_held_out(

@@ -72,7 +72,8 @@ class ClassLoss:
 class WatchClasses:
     """``valid_loss`` and ``valid_accuracy`` of the validation part; neither knows of weights or smoothing.
 
-    Of several classes an item, the accuracy is that of yes and no over all classes.
+    Of several classes an item, the accuracy is that of yes and no over all classes, and ``valid_f1`` stands beside it:
+    micro F1, over all classes together.
     """
 
     def __init__(self, sequences: Sequences, codes: Codes, classes: Classes) -> None:
@@ -87,10 +88,11 @@ class WatchClasses:
         targets = torch.from_numpy(self.codes)
         loss = self._loss.loss(torch.from_numpy(logits), targets).item() / len(self.codes)
         if self.codes.ndim == 2:
-            right = (logits >= _logit(THRESHOLD)) == self.codes
-        else:
-            right = logits.argmax(1) == self.codes
-        return {"valid_loss": loss, "valid_accuracy": float(right.mean())}
+            said = logits >= _logit(THRESHOLD)
+            accuracy = float((said == self.codes).mean())
+            hits, either = int((said & self.codes).sum()), int(said.sum() + self.codes.sum())
+            return {"valid_loss": loss, "valid_accuracy": accuracy, "valid_f1": 2 * hits / max(1, either)}
+        return {"valid_loss": loss, "valid_accuracy": float((logits.argmax(1) == self.codes).mean())}
 
 
 def _logit(probability: float) -> float:

@@ -47,8 +47,9 @@ class ClassifierTraining(TrainingOptions):
     calibrate: bool = False
     """Scale the probabilities by a temperature, fitted on the validation part, so that they say how often the
     model is right."""
-    metric: Literal["valid_loss", "valid_accuracy"] = "valid_loss"
-    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule."""
+    metric: Literal["valid_loss", "valid_accuracy", "valid_f1"] = "valid_loss"
+    """Metric that decides which weights are best, for --keep, --patience and the plateau schedule; valid_f1 is for
+    several classes an item."""
 
     def __post_init__(self) -> None:
         TrainingOptions.__post_init__(self)

@@ -11,16 +11,15 @@ from rondo.inspect import Card, Metric, Provenance, Report, Score, Section, metr
 from rondo.inspect.card import DataPart
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
+from rondo.tasks.classification.mistakes import Mistake, add_mistakes
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.report import (
     ClassRun,
-    Mistake,
     add_calibration,
     add_classes,
     add_curves,
     add_data,
     add_head,
-    add_mistakes,
     add_scores,
     in_words,
 )

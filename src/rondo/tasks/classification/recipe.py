@@ -100,7 +100,7 @@ class Recipe:
 
         judgement = self._held_against(model, parts, options, progress, baselines=options.reading.baselines)
         result = training_result(model, folder, summary, seed=options.training.seed) | judgement.result()
-        result |= _watched(summary, options)
+        result |= _watched(summary, options) | {"overlaps": [str(overlap) for overlap in parts.overlaps]}
         model.config["parts"] = _sizes(parts)
         provenance = save_with_result(model, folder, result, started=started, data=_files(paths, options))
         run = ClassRun(folder, model, parts, summary, judgement, result, provenance, self.unit)
@@ -147,7 +147,8 @@ def parts_of(data: Labelled, options: Any, read: Callable[[str], Labelled]) -> P
 def _watched(summary: TrainingSummary, options: Any) -> dict[str, float | None]:
     """The figures of the validation part, of the weights that were kept."""
     kept = kept_metrics(summary, options.training.keep)
-    return {name: kept.get(name) for name in ("valid_loss", "valid_accuracy")}
+    also = ("valid_f1",) if "valid_f1" in kept else ()
+    return {name: kept.get(name) for name in ("valid_loss", "valid_accuracy", *also)}
 
 
 def _sizes(parts: Parts) -> dict[str, int]:

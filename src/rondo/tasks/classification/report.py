@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from rondo.data.labelled import Label, Labelled
 from rondo.data.splits import Parts
@@ -24,8 +25,6 @@ from rondo.training.protocols import TrainingSummary
 
 PAIRS = 10
 """Confusions that are listed."""
-MISTAKES = 10
-"""Mistakes that are shown."""
 MOST_ROWS = 100
 """Classes that are listed."""
 
@@ -72,21 +71,6 @@ class ScoredRun(Protocol):
 
     @property
     def unit(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """An item of which the model was wrongly sure."""
-
-    index: int
-    """Its place among the items that were judged."""
-    said: int
-    """The class that the model said."""
-    true: int | None
-    """The class that it has, among those that the model knows; None if the model could not know it."""
-    name: Label
-    """The class that it has."""
-    confidence: float
 
 
 def in_words(recurrent: Recurrent, *, members: int) -> str:
@@ -156,14 +140,12 @@ def add_curves(report: Report, run: ClassRun) -> None:
         "Loss over training. That of training is of batches with dropout, class weights and label smoothing, where "
         "these were asked for; that of validation is without.",
     )
+    name = "valid_f1" if run.model.classes.several else "valid_accuracy"
+    metric = metric_of(run.result)
     section.plot(
-        learning_curves(
-            run.summary.history,
-            {"valid_accuracy": "validation"},
-            metric=Metric("accuracy", "higher", digits=1, percent=True),
-            mark_best="valid_accuracy",
-        ),
-        f"Accuracy on the validation part. The weights that were kept are those of step {step:,}.",
+        learning_curves(run.summary.history, {name: "validation"}, metric=metric, mark_best=name),
+        f"{metric.name[:1].upper()}{metric.name[1:]} on the validation part. The weights that were kept are those of "
+        f"step {step:,}.",
     )
 
 
@@ -182,6 +164,7 @@ def add_classes(report: Report, run: ClassRun) -> None:
         + left,
     )  # fmt: skip
     if predictions.several:
+        _add_decisions(section, run)
         return
     counts = confusion(predictions.predicted, predictions.true, classes=len(predictions.classes))
     names = [str(name) for name in predictions.classes]
@@ -202,12 +185,52 @@ def add_classes(report: Report, run: ClassRun) -> None:
         section.table(columns, rows, caption="The most frequent confusions.")
 
 
+def _add_decisions(section: Section, run: ClassRun) -> None:
+    """Of items with several classes: what was found, missed and invented, and what was said instead of what."""
+    predictions = run.judgement.predictions
+    names = [str(name) for name in predictions.classes]
+    true, said = predictions.true.astype(np.int64), predictions.predicted.astype(np.int64)
+    found, missed, invented = (true * said).sum(0), (true * (1 - said)).sum(0), ((1 - true) * said).sum(0)
+    order = np.argsort(-(missed + invented), kind="stable")[:MOST_ROWS]
+    section.table(
+        ["class", "found", "missed", "invented", "rightly not said"],
+        [
+            [names[k], int(found[k]), int(missed[k]), int(invented[k]),
+             int(len(true) - found[k] - missed[k] - invented[k])]
+            for k in order
+        ],
+        caption="Each class by itself, those with the most mistakes first.",
+    )  # fmt: skip
+    if len(names) < MOST_CLASSES:
+        section.plot(
+            confusion_matrix(instead_of(true, said), [*names, "(nothing)"]),
+            f"Of the {run.unit} that have the class of a row and were not given it, how many were given the class of "
+            "the column, which they have not; on the diagonal, those that were rightly given it. The last column: "
+            "missed, and nothing was invented; the last row: invented, and nothing was missed.",
+        )
+
+
+def instead_of(true: npt.NDArray[np.int64], said: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(K + 1, K + 1): how often a class was missed where another was invented, and the last place for nothing."""
+    missed, invented = true * (1 - said), (1 - true) * said
+    counts = np.zeros((true.shape[1] + 1, true.shape[1] + 1), np.int64)
+    counts[:-1, :-1] = missed.T @ invented + np.diag((true * said).sum(0))
+    counts[:-1, -1] = missed[~invented.any(1)].sum(0)
+    counts[-1, :-1] = invented[~missed.any(1)].sum(0)
+    return counts
+
+
 def add_calibration(report: Report, run: ClassRun) -> None:
     """Whether probabilities say how often the model is right."""
     judgement, model = run.judgement, run.model
     known = judgement.predictions
     if len(known.classes) > len(model.classes):
-        return  # some classes could not be known: their probability is no statement
+        strangers = ", ".join(map(str, known.classes[len(model.classes) :]))
+        report.section("Do the probabilities mean what they say?").text(
+            f"That cannot be said here: training has not seen the labels {strangers}, about which the model gives no "
+            "probability."
+        )
+        return
     bins = {"this model": reliability(known.probabilities, known.true)} if known.probabilities is not None else {}
     if model.temperature != 1.0:
         plain = scaled(judgement.logits, 1.0, several=model.classes.several)
@@ -226,44 +249,6 @@ def add_calibration(report: Report, run: ClassRun) -> None:
     )
 
 
-def worst_mistakes(run: ClassRun, most: int = MISTAKES) -> list[Mistake]:
-    """The wrong decisions of which the model was most sure; only where an item has one class."""
-    predictions = run.judgement.predictions
-    if predictions.several or predictions.probabilities is None:
-        return []
-    wrong = np.flatnonzero(predictions.predicted != predictions.true)
-    sure = predictions.probabilities[wrong, predictions.predicted[wrong]]
-    chosen = wrong[np.argsort(-sure, kind="stable")[:most]]
-    known = len(run.model.classes)
-    return [
-        Mistake(
-            int(i),
-            int(predictions.predicted[i]),
-            int(predictions.true[i]) if predictions.true[i] < known else None,
-            predictions.classes[predictions.true[i]],
-            float(predictions.probabilities[i, predictions.predicted[i]]),
-        )
-        for i in chosen
-    ]
-
-
-def add_mistakes(report: Report, run: ClassRun, show: Callable[[Section, Sequence[Mistake]], None]) -> None:
-    """The worst mistakes, as the task shows its items."""
-    mistakes = worst_mistakes(run)
-    if run.judgement.predictions.several:
-        return
-    wrong = int((run.judgement.predictions.predicted != run.judgement.predictions.true).sum())
-    section = report.section("The worst mistakes")
-    if not wrong:
-        section.text(f"None of the {len(run.judgement.data):,} {run.unit} was classified wrong.")
-        return
-    section.text(
-        f"{wrong:,} of {len(run.judgement.data):,} {run.unit} were classified wrong. Here are those of which the model "
-        "was most sure."
-    )
-    show(section, mistakes)
-
-
 def add_data(report: Report, run: ClassRun, *, notes: Sequence[str] = ()) -> None:
     """The parts, how they came about, and what they share."""
     parts = run.parts
@@ -274,6 +259,9 @@ def add_data(report: Report, run: ClassRun, *, notes: Sequence[str] = ()) -> Non
         ["part", Column(run.unit, right=True), "classes"],
         [[name, f"{len(part):,}", _shares(part.labels or [], run.model.classes.names)] for name, part in named.items()],
     )
+    if run.result.get("unseen_labels"):
+        strangers = ", ".join(f"{name} ({count})" for name, count in run.result["unseen_labels"].items())
+        notes = [*notes, f"**Training has not seen the labels {strangers}: about these the model can only be wrong.**"]
     said = [*parts.drawn, *(f"**{overlap}.**" for overlap in parts.overlaps), *notes]
     if not parts.overlaps:
         said.append(f"No two parts share any of their {run.unit}.")

@@ -10,9 +10,10 @@ import numpy as np
 
 from rondo.inspect import Evidence, Section
 from rondo.inspect.saliency import influence
+from rondo.tasks.classification.mistakes import Mistake, colours
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.page import Page, Words, write_page
-from rondo.tasks.classification.report import ClassRun, Mistake
+from rondo.tasks.classification.report import ClassRun
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import OWN_TEXTS
 
@@ -71,17 +72,14 @@ def data_notes(run: ClassRun) -> list[str]:
 def _show(run: ClassRun, section: Section, mistakes: Sequence[Mistake]) -> None:
     section.evidence(
         [_evidence(run, mistake) for mistake in mistakes],
-        caption=(
-            "Orange: what spoke for the class that was said. Blue: what spoke for the one that it has. By the gradient "
-            "of the difference between the two, times the input, token by token; the three strongest are in bold."
-        ),
+        caption=f"{colours(run)}, times the input, token by token; the three strongest are in bold.",
     )
 
 
 def _evidence(run: ClassRun, mistake: Mistake) -> Evidence:
     encoder: Any = run.model.encoder
     read = encoder.read(run.judgement.data.items[mistake.index])
-    weights = influence(run.model.network, read.ids, mistake.said, mistake.true)
+    weights = mistake.driven(influence, run.model.network, read.ids)
     shown = _around_the_strongest(weights)
     tokens = [token.strip() or token for token in read.tokens]
     notes = [run.judgement.data.where(mistake.index)]
@@ -89,11 +87,10 @@ def _evidence(run: ClassRun, mistake: Mistake) -> Evidence:
         notes.append(f"{read.cut:,} {encoder.level} were not read")
     if len(shown) < len(tokens):
         notes.append(f"{len(shown)} of {len(tokens)} {encoder.level} are shown")
-    said = run.model.classes.names[mistake.said]
     return Evidence(
         [tokens[i] for i in shown],
         weights[shown].tolist(),
-        label=f"said {said} ({mistake.confidence:.1%}), is {mistake.name}",
+        label=mistake.text(run.model.classes.names),
         note="; ".join(note for note in notes if note),
         spaced=encoder.level == "words",
     )

@@ -12,9 +12,10 @@ import torch
 
 from rondo.inspect import Report, Section, Tile, metric_of, scores_of
 from rondo.inspect.saliency import contributions
+from rondo.tasks.classification.mistakes import Mistake, colours
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.page import Page, Words, network_of, write_page
-from rondo.tasks.classification.report import ClassRun, Mistake, add_curves
+from rondo.tasks.classification.report import ClassRun, add_curves
 from rondo.tasks.digits.encoder import ImageEncoder
 
 SHOWN = 24
@@ -90,22 +91,27 @@ def _add_tiles(run: ClassRun, report: Report) -> None:
 def _show(run: ClassRun, section: Section, mistakes: Sequence[Mistake]) -> None:
     section.tiles(
         [
-            Tile(_shaded(run, mistake), str(run.model.classes.names[mistake.said]), str(mistake.name),
-                 f"{mistake.confidence:.1%}")
+            Tile(_shaded(run, mistake), _said(run, mistake), _truth(mistake), f"{mistake.confidence:.1%}")
             for mistake in mistakes
         ],
-        caption=(
-            "Orange: pixels that spoke for the class that was said. Blue: for the one that it has. By the gradient of "
-            "the difference between the two, times the input, pixel by pixel."
-        ),
-    )  # fmt: skip
+        caption=f"{colours(run)}, times the input, pixel by pixel.",
+    )
+
+
+def _said(run: ClassRun, mistake: Mistake) -> str:
+    name = str(run.model.classes.names[mistake.said])
+    return f"not {name}" if mistake.missed else name
+
+
+def _truth(mistake: Mistake) -> str:
+    return ", ".join(map(str, mistake.name)) if isinstance(mistake.name, tuple) else str(mistake.name)
 
 
 def _shaded(run: ClassRun, mistake: Mistake) -> npt.NDArray[np.uint8]:
     """The image in grey, coloured by what each pixel spoke for, (H, W, 3)."""
     encoder: Any = run.model.encoder
     image = np.asarray(run.judgement.data.items[mistake.index], float)
-    values = contributions(run.model.network, encoder.encode(image), mistake.said, mistake.true)
+    values = mistake.driven(contributions, run.model.network, encoder.encode(image))
     weights = encoder.spread_out(torch.from_numpy(values)[None])[0].numpy()
     span = image.max() - image.min()
     grey = 255 - 150 * (image - image.min()) / (span or 1.0)

@@ -12,9 +12,10 @@ from rondo.data.signals import fill_missing
 from rondo.inspect import Section
 from rondo.inspect.class_plots import MOST_CHANNELS, signal_with_influence
 from rondo.inspect.saliency import influence
+from rondo.tasks.classification.mistakes import Mistake, colours
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.page import Page, Words, write_page
-from rondo.tasks.classification.report import ClassRun, Mistake
+from rondo.tasks.classification.report import ClassRun
 from rondo.tasks.signals.encoder import SignalEncoder
 
 SHOWN = 6
@@ -57,19 +58,16 @@ def _missing(part: Labelled) -> int:
 
 
 def _show(run: ClassRun, section: Section, mistakes: Sequence[Mistake]) -> None:
-    section.text(
-        "Orange bars: steps that spoke for the class that was said. Blue: for the one that it has. By the gradient of "
-        "the difference between the two, times the input, added up over the channels."
-    )
+    section.text(f"Bars are steps. {colours(run)}, times the input, added up over the channels.")
     for mistake in mistakes[:SHOWN]:
         signal = run.judgement.data.items[mistake.index]
-        weights = influence(run.model.network, run.model.encoder.encode(signal), mistake.said, mistake.true)
+        weights = mistake.driven(influence, run.model.network, run.model.encoder.encode(signal))
         where = run.judgement.data.where(mistake.index)
-        said = run.model.classes.names[mistake.said]
+        text = mistake.text(run.model.classes.names)
         left = f"; the first {MOST_CHANNELS} of {signal.shape[1]} channels" if signal.shape[1] > MOST_CHANNELS else ""
         section.plot(
             signal_with_influence(fill_missing(signal), weights),
-            f"Said {said} ({mistake.confidence:.1%}), is {mistake.name}: {where}{left}.",
+            f"{text[:1].upper()}{text[1:]}: {where}{left}.",
         )
 
 
