@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rondo.data.columns import TextFormat
     from rondo.data.images import ImageFormat, read_images
     from rondo.data.signals import SignalFormat, read_signals
+    from rondo.data.tagging import TokenFormat, read_sentences
     from rondo.data.texts import read_texts
     from rondo.layers import Recurrent, StackState
     from rondo.nn import accelerate
@@ -42,11 +43,13 @@ _HOME = {
     "Tagger": "rondo.tasks.tag.estimator",
     "TextClassifier": "rondo.tasks.classify.estimator",
     "TextFormat": "rondo.data.columns",
+    "TokenFormat": "rondo.data.tagging",
     "accelerate": "rondo.nn",
     "cell": "rondo.cells",
     "get_cell": "rondo.cells",
     "load": "rondo.tasks.registry",
     "read_images": "rondo.data.images",
+    "read_sentences": "rondo.data.tagging",
     "read_signals": "rondo.data.signals",
     "read_texts": "rondo.data.texts",
     "train": "rondo.tasks.registry",
@@ -55,8 +58,8 @@ _HOME = {
 
 __all__ = [
     "Cell", "DigitClassifier", "Forecaster", "ImageFormat", "Recurrent", "SignalClassifier", "SignalFormat",
-    "StackState", "State", "Tagger", "TextClassifier", "TextFormat", "__version__", "accelerate", "cell", "get_cell",
-    "load", "nn", "read_images", "read_signals", "read_texts", "train",
+    "StackState", "State", "Tagger", "TextClassifier", "TextFormat", "TokenFormat", "__version__", "accelerate", "cell",
+    "get_cell", "load", "nn", "read_images", "read_sentences", "read_signals", "read_texts", "train",
 ]  # fmt: skip
 
 

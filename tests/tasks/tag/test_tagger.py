@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -17,7 +18,7 @@ import rondo
 from rondo.data.tagging import convert_tags, first_problem, get_scheme, read_spans
 from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.spans import score_tags
-from tests.tasks.tag.people import QUICK, SMALL, by_characters, people
+from tests.tasks.tag.people import QUICK, SMALL, by_characters, people, write_columns
 
 SENTENCES, TAGS = people()
 HELD_OUT = people(40, seed=1)
@@ -233,6 +234,41 @@ def test_broken_tags_are_mended_on_request() -> None:
         rondo.Tagger(**QUICK, scheme="BIO").fit(SENTENCES, broken)
     said = rondo.Tagger(**SMALL, scheme="BIO", broken="mend").fit(SENTENCES, broken).predict(HELD_OUT[0])
     assert said == rondo.Tagger(**SMALL, scheme="BIO").fit(SENTENCES, TAGS).predict(HELD_OUT[0])
+
+
+def test_files_and_frames_are_sentences_too(tmp_path: Path) -> None:
+    sentences, tags = people(40)
+    path = write_columns(tmp_path / "p.conll", (sentences, tags))
+    frame = pandas.DataFrame({"tokens": sentences, "tags": tags})
+    expected = rondo.Tagger(**QUICK).fit(sentences, tags)
+    asked = expected.predict_spans(sentences)
+    for given in (path, str(path), frame, rondo.read_sentences(path)):
+        made = rondo.Tagger(**QUICK).fit(given)
+        assert made.predict_spans(sentences) == asked
+        assert made.score(given) == expected.score(sentences, tags)
+    assert expected.predict(path) == expected.predict(frame[["tokens"]]) == expected.predict(sentences)
+    assert rondo.Tagger(**QUICK).fit(frame[["tokens"]], tags).predict_spans(sentences) == asked
+    assert rondo.Tagger(**QUICK).fit(path, X_val=path).history_ != expected.history_
+    with pytest.raises(UsageError, match="leave y out"):
+        rondo.Tagger(**QUICK).fit(path, tags)
+    with pytest.raises(UsageError, match="no tags"):
+        rondo.Tagger(**QUICK).fit(rondo.read_sentences(frame, tagged=False))
+
+
+def test_long_sentences_are_read_in_pieces_and_tagged_as_one() -> None:
+    long = [word for own in SENTENCES[:40] for word in own]
+    tags = [tag for own in TAGS[:40] for tag in own]
+    whole = rondo.Tagger(**SMALL).fit(SENTENCES, TAGS)
+    pieces = rondo.Tagger(**SMALL, max_tokens=40).fit(SENTENCES, TAGS)
+    assert [len(own) for own in pieces.predict([long, ["Ada"], []])] == [len(long), 1, 0]
+    assert pieces.score([long], [tags]) > 0.9
+    sure = [tagger.predict_proba([long])[0] for tagger in (whole, pieces)]
+    assert sure[0].shape == sure[1].shape
+    assert (sure[0] != sure[1]).any()
+    # Sentences that fit are read as ever, and what is read besides a piece makes its edges like any other place.
+    assert pieces.predict_proba(SENTENCES[:1])[0] == pytest.approx(whole.predict_proba(SENTENCES[:1])[0])
+    learned = rondo.Tagger(**SMALL, max_tokens=20).fit([long, *SENTENCES[40:]], [tags, *TAGS[40:]])
+    assert learned.score(*HELD_OUT) > 0.8
 
 
 def test_the_same_seed_gives_the_same_tagger() -> None:

@@ -16,8 +16,10 @@ import torch
 import rondo
 from rondo.data.tagging import TokenFormat, convert_tags, get_scheme, read_sentences
 from rondo.errors import DataError, UsageError
+from rondo.evaluation.tagging import TagPredictions
 from rondo.tasks.options import from_flat
 from rondo.tasks.tag.options import TagAnswering, TagOptions, TagScoring
+from rondo.tasks.tag.plain_tags import tag_confusion
 from rondo.tasks.tag.task import read_parts
 from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
 from tests.tasks.tag.people import QUICK, SMALL, by_characters, people, write_columns
@@ -80,6 +82,22 @@ def test_where_a_baseline_wins_the_first_line_says_so(file: Path, tmp_path: Path
     assert "Here are those of which the model was most sure" in page
     assert "people.conll, line" in page
     assert "“" in page
+
+
+def test_the_page_of_tags_that_are_no_spans_has_scores_and_mistakes_of_each(tmp_path: Path) -> None:
+    sentences, tags = people(60)
+    plain = [["NAME" if "PER" in tag else "PLACE" if "LOC" in tag else "WORD" for tag in own] for own in tags]
+    result = train(write_columns(tmp_path / "p.conll", (sentences, plain)), tmp_path / "m", test_fraction=0.4,
+                   max_tokens=6)  # fmt: skip
+    assert result["metric"] == "accuracy"
+    page = shown(tmp_path / "m" / "report.html")
+    for said in ("Tag by tag", "PLACE", "Confusion matrix", "tags are wrong. Here are those", "The most frequent conf",
+                 "p.conll, line", "sentences are longer than 6 tokens"):  # fmt: skip
+        assert said in page, said
+    predictions = TagPredictions([["A", "B", "A"], ["C"]], [["A", "A", "B"], ["C"]], None)
+    names, counts = tag_confusion(predictions)
+    assert names == ["A", "B", "C"]
+    assert counts.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
 
 
 def test_documents_are_drawn_for_the_interval(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rondo.data.files import open_text
 from rondo.data.labelled import Origin
 from rondo.data.tables import sniff
 from rondo.data.tagging.conll import Rows, read_columns, write_columns
+from rondo.data.tagging.frames import sentences_of_frame
 from rondo.data.tagging.json_lines import Object, read_json_lines, write_json_line
 from rondo.data.tagging.options import TokenFormat
 from rondo.data.tagging.plain import Expected, text_or_columns
@@ -27,20 +28,24 @@ Part = Sentence | Verbatim
 
 
 def read_sentences(
-    paths: str | Path | Sequence[str | Path],
+    paths: Any,
     options: TokenFormat | None = None,
     *,
     labels: str | Path | None = None,
     group_column: str | None = None,
     tagged: bool | None = True,
 ) -> list[Sentence]:
-    """All sentences of one or several files.
+    """All sentences of a file or of several, or of a data frame (`sentences_of_frame`).
 
     ``labels`` is a file that has the tags of a file of lines, as many to a line as that one has tokens.
     ``group_column`` is the column of the first token, or the key of the object, that says what belongs together; else
     documents are what does, where a file says where they begin.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    if hasattr(paths, "columns"):
+        if labels is not None:
+            raise UsageError("a file of tags goes with a file of sentences, not with a data frame")
+        return sentences_of_frame(paths, options, group_column=group_column, tagged=tagged)
+    files: list[str | Path] = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise UsageError("no files to read sentences from")
     if labels is not None:

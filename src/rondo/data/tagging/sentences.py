@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from rondo.data.labelled import Origin, as_list
@@ -132,7 +132,10 @@ def tokens_of_spans(
 
 
 def as_sentences(tokens: Any, tags: Any = None, *, groups: Any = None, unit: Unit | None = None) -> list[Sentence]:
-    """Sentences that are in memory: lists of tokens, or with ``unit`` texts to be cut, and lists of tags."""
+    """Sentences that are in memory: lists of tokens, or with ``unit`` texts to be cut, and lists of tags.
+
+    What a reader gave stays as it is.
+    """
     rows = _rows(tokens, "tokens")
     labels: Sequence[Any] = [None] * len(rows) if tags is None else _rows(tags, "tags")
     documents: Sequence[Any] = [None] * len(rows) if groups is None else as_list(groups)
@@ -141,6 +144,10 @@ def as_sentences(tokens: Any, tags: Any = None, *, groups: Any = None, unit: Uni
             raise DataError(f"{len(rows)} sentences have {len(given)} {what}")
     found = []
     for number, (row, label, document) in enumerate(zip(rows, labels, documents, strict=True), 1):
+        if isinstance(row, Sentence) and label is None:
+            found.append(row if document is None else replace(row, group=document))
+            continue
+        row = row.tokens if isinstance(row, Sentence) else row
         origin = Origin("", number, "sentence")
         text, places = None, None
         if isinstance(row, str):
@@ -149,8 +156,8 @@ def as_sentences(tokens: Any, tags: Any = None, *, groups: Any = None, unit: Uni
             text = row
             words, places = cut(row, unit)
         else:
-            words = _strings(row, origin, "token")
-        marks = None if label is None else _strings(label, origin, "tag")
+            words = strings(row, origin, "token")
+        marks = None if label is None else strings(label, origin, "tag")
         check_lengths(words, marks, origin)
         found.append(Sentence(words, marks, origin, group=document, text=text, places=places))
     return found
@@ -168,7 +175,8 @@ def _rows(given: Any, what: str) -> Sequence[Any]:
     return as_list(given)
 
 
-def _strings(row: Any, origin: Origin, what: str) -> tuple[str, ...]:
+def strings(row: Any, origin: Origin, what: str) -> tuple[str, ...]:
+    """A list of tokens or of tags as a user gave it, checked."""
     if isinstance(row, str) or not hasattr(row, "__iter__"):
         raise DataError(f"{origin}: expected a list of {what}s, not {row!r:.40}")
     values = tuple(as_list(row))

@@ -62,7 +62,7 @@ def fit_temperature(model: TaggerModel, data: Labelled) -> float:
         for tokens, tags in zip(data.items, data.labels or [], strict=True)
         if tokens and (codes := model.tags.codes(tags)) is not None
     ]
-    parts = list(emissions(model.network, [rows for rows, _ in known]))
+    parts = list(emissions(model.network, [rows for rows, _ in known], at_once=model.max_tokens))
     if not parts:
         return 1.0
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from rondo.data.files import Paths
 from rondo.data.splits import make_parts
-from rondo.data.tagging import Expected, TokenFormat, as_sentences, iter_parts, read_sentences
+from rondo.data.tagging import Expected, Sentence, TokenFormat, as_sentences, iter_parts, read_sentences
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.tagging import TagPredictions, main_measure
 from rondo.tasks.answers import Answer
@@ -55,7 +56,7 @@ class Tagger(Estimator):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         *,
         X_val: Any = None,
         y_val: Any = None,
@@ -64,15 +65,15 @@ class Tagger(Estimator):
     ) -> Self:
         """Learn from sentences and their tags.
 
-        Training is watched on ``X_val`` and ``y_val``, or on a share of the sentences that is drawn
-        (``valid_fraction``); ``groups`` says which belong together, such as those of a document, and are not parted
-        by that. ``progress`` is told how it goes.
+        Without ``y``, ``X`` is a file as ``rondo train tag`` reads it, a data frame (tokens and tags in lists, or a
+        token a row with the number of its sentence), or what `rondo.read_sentences` gave. Training is watched on
+        ``X_val`` and ``y_val``, or on a share of the sentences that is drawn (``valid_fraction``); ``groups`` says
+        which belong together, such as those of a document, and are not parted by that. ``progress`` is told how it
+        goes.
         """
-        if (X_val is None) != (y_val is None):
-            raise UsageError("X_val and y_val go together: sentences to watch the training on, and their tags")
-        if y is None:
-            raise UsageError("Tagger requires y to be passed, but the target y is None")
-        sentences = as_sentences(X, y, groups=groups)
+        if X_val is None and y_val is not None:
+            raise UsageError("X_val and y_val go together: X_val is missing")
+        sentences = self._tagged(X, y, groups)
         if len(sentences) < 2:
             raise DataError(
                 f"there is only {len(sentences)} sample: some to learn from and some to watch by are needed"
@@ -81,9 +82,10 @@ class Tagger(Estimator):
         with self._training() as folder:
             options = self._resolved(seed)
             scheme = scheme_of(sentences, options.data)
-            watched = None if X_val is None else in_scheme(
-                as_sentences(X_val, y_val), scheme, broken=options.data.broken
-            )  # fmt: skip
+            watched = None
+            if X_val is not None:
+                read = self._tagged(X_val, y_val, name="X_val and y_val go together: y_val")
+                watched = in_scheme(read, scheme, broken=options.data.broken)
             valid = None if watched is None else checked(watched, scheme, options.data)
             data = checked(sentences, scheme, options.data)
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
@@ -94,28 +96,28 @@ class Tagger(Estimator):
 
     def predict(self, X: Any) -> list[list[str]]:
         """The best tags of each sentence."""
-        return self._fitted().tag([sentence.tokens for sentence in as_sentences(X)])
+        return self._fitted().tag([sentence.tokens for sentence in self._asked(X)])
 
     def predict_proba(self, X: Any) -> list[npt.NDArray[np.float64]]:
         """How probable each of ``classes_`` is at each token, over all ways to tag the sentence: (T, classes) each.
 
         `predict` gives the best tags of a sentence together, which need not be the most probable one by one.
         """
-        return self._fitted().marginals([sentence.tokens for sentence in as_sentences(X)])
+        return self._fitted().marginals([sentence.tokens for sentence in self._asked(X)])
 
     def predict_spans(self, X: Any) -> list[list[dict[str, Any]]]:
         """The spans of each sentence: ``label``, ``text``, ``start`` and ``end`` in characters (words are joined by
         a blank), ``tokens`` (the first and the one after the last), and ``probability``."""
-        sentences = as_sentences(X)
+        sentences = self._asked(X)
         return spans_of(self._fitted(), sentences, self.model_.tag([sentence.tokens for sentence in sentences]))
 
     def predict_n_best(self, X: Any, n: int = 5) -> list[list[Reading]]:
         """The ``n`` best ways to tag each sentence with their probabilities, the most probable first."""
-        return self._fitted().n_best([sentence.tokens for sentence in as_sentences(X)], n)
+        return self._fitted().n_best([sentence.tokens for sentence in self._asked(X)], n)
 
-    def score(self, X: Any, y: Any) -> float:
-        """Span F1 as conlleval counts it; the share of right tags where tags are no spans."""
-        sentences = in_scheme(as_sentences(X, y), self._fitted().tags.scheme, broken="keep")
+    def score(self, X: Any, y: Any = None) -> float:
+        """Span F1 as conlleval counts it; the share of right tags where tags are no spans. ``X`` as in `fit`."""
+        sentences = in_scheme(self._tagged(X, y), self._fitted().tags.scheme, broken="keep")
         true = [sentence.tags or () for sentence in sentences]
         said = self._fitted().tag([sentence.tokens for sentence in sentences])
         return main_measure(self.model_.tags.scheme)(TagPredictions(true, said, self.model_.tags.scheme))
@@ -162,6 +164,32 @@ class Tagger(Estimator):
         # Spans are counted as conlleval counts them, broken or not: what is asked about is not to be mended.
         data = as_labelled(in_scheme(sentences, scheme, broken="keep", given=asked.scheme))
         return evaluation(self.model_, data, started=started)
+
+    def _tagged(self, X: Any, y: Any, groups: Any = None, *, name: str = "y") -> Sequence[Sentence]:
+        """Sentences with their tags: those of ``y``, or those that stand with the sentences."""
+        if isinstance(X, str | os.PathLike) or (hasattr(X, "columns") and y is None):
+            if y is not None:
+                raise UsageError(f"{os.fspath(X)} has the tags of its sentences itself: leave y out")
+            X = read_sentences(X, self._reading())
+        elif hasattr(X, "columns"):
+            X = read_sentences(X, self._reading(), tagged=False)
+        elif y is None and not (isinstance(X, list | tuple) and X and all(isinstance(one, Sentence) for one in X)):
+            start = "Tagger requires y to be passed, but the target y is None" if name == "y" else f"{name} is missing"
+            raise UsageError(f"{start}: give the tags of each sentence, or a file or a data frame that has them")
+        sentences = as_sentences(X, y, groups=groups)
+        if any(sentence.tags is None for sentence in sentences):
+            raise UsageError(f"{name}: these sentences have no tags")
+        return sentences
+
+    def _asked(self, X: Any) -> Sequence[Sentence]:
+        """Sentences that are to be tagged; a file is a path, since a text might be meant as one."""
+        self._fitted()
+        if isinstance(X, os.PathLike) or hasattr(X, "columns"):
+            return read_sentences(X, self._reading(), tagged=None if isinstance(X, os.PathLike) else False)
+        return as_sentences(X)
+
+    def _reading(self) -> TokenFormat:
+        return self.reading() if hasattr(self, "model_") else TokenFormat()
 
     def _fitted(self) -> TaggerModel:
         check_is_fitted(self, "model_")

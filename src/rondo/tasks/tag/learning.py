@@ -20,7 +20,7 @@ from rondo.tasks.steps import with_budget
 from rondo.tasks.tag.calibrating import fit_temperature
 from rondo.tasks.tag.encoder import TokenEncoder
 from rondo.tasks.tag.model import TaggerModel
-from rondo.tasks.tag.objective import TagLoss, WatchTags, targets_of
+from rondo.tasks.tag.objective import TagLoss, WatchTags, in_pieces, targets_of
 from rondo.tasks.tag.options import TagOptions
 from rondo.tasks.tag.tags import TagNames
 from rondo.training.loop import train
@@ -85,13 +85,13 @@ def learn(
 ) -> tuple[TaggerModel, TrainingSummary]:
     """Train the network on ``parts.train``, watched on ``parts.valid``; ``folder`` receives log and checkpoint."""
     encoder, tags, training = learner.encoder, learner.tags, options.training
-    said = [place for place, tokens in enumerate(parts.train.items) if tokens]
-    known = parts.train.select(said)
+    most = options.data.max_tokens
+    known = in_pieces(parts.train, most)
     source = LengthBuckets(
         [encoder.encode(tokens) for tokens in known.items], targets_of(known, tags),
         batch_size=training.batch_size, seed=training.seed, stepwise=True,
     )  # fmt: skip
-    watch = WatchTags([encoder.encode(tokens) for tokens in parts.valid.items], parts.valid, tags)
+    watch = WatchTags([encoder.encode(tokens) for tokens in parts.valid.items], parts.valid, tags, at_once=most)
     summary = train(learner.network, source, TagLoss(), watch, training, folder, resume=resume, progress=progress)
     model = TaggerModel(learner.network, encoder, tags, learner.config)
     if training.calibrate and summary.is_main_process:

@@ -29,6 +29,10 @@ Floats = npt.NDArray[np.float64]
 Sentences = Sequence[Sequence[str]]
 
 
+EDGE_TOKENS = 50
+"""Tokens on either side of a piece of a long sentence that are read again."""
+
+
 class Reading(NamedTuple):
     """One way to tag a sentence."""
 
@@ -71,11 +75,25 @@ class TaggerModel(TrainedModel):
         """What all scores are divided by before they become probabilities; 1 if not calibrated."""
         return float(self.config.get("temperature", 1.0))
 
+    @property
+    def max_tokens(self) -> int | None:
+        """How many tokens the network reads at a time; None if models knew no bound when it was trained."""
+        sections = self.config.get("options")
+        data = sections.get("data") if isinstance(sections, Mapping) else None
+        most = data.get("max_tokens") if isinstance(data, Mapping) else None
+        return most if type(most) is int and most >= 4 else None
+
+    def _emissions(self, sentences: Sentences) -> Iterator[Emissions]:
+        return emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences], at_once=self.max_tokens)
+
     def tag(self, sentences: Sentences) -> list[list[str]]:
         """The best tags of each sentence."""
         sound = self.network.crf is not None
-        codes = best_codes(self.network, [self.encoder.encode(tokens) for tokens in sentences])
-        return [self.tags.named(row.tolist(), sound=sound) for row in codes]
+        found: list[list[str]] = [[] for _ in sentences]
+        for part in self._emissions(sentences):
+            for index, codes in decoded(self.network, part):
+                found[index] = self.tags.named(codes.tolist(), sound=sound)
+        return found
 
     def n_best(self, sentences: Sentences, n: int) -> list[list[Reading]]:
         """The ``n`` best ways to tag each sentence, the most probable first; fewer where there are no more.
@@ -87,7 +105,7 @@ class TaggerModel(TrainedModel):
         transitions = self.network.transitions()
         temperature = self.temperature
         exact = type(transitions)(*(part.double() / temperature for part in transitions))
-        for part in emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences]):
+        for part in self._emissions(sentences):
             paths = n_best(part.scores, transitions, n, lengths=part.lengths)
             total = log_partition(part.scores.double() / temperature, exact, part.lengths)
             probable = (paths.score / temperature - total[:, None]).exp()
@@ -104,7 +122,7 @@ class TaggerModel(TrainedModel):
         """How probable each of the tags that can be answered is at each token, over all readings, (T, classes)."""
         found: list[Floats] = [np.zeros((0, len(self.tags.classes)))] * len(sentences)
         heat = self.temperature if temperature is None else temperature
-        for part in emissions(self.network, [self.encoder.encode(tokens) for tokens in sentences]):
+        for part in self._emissions(sentences):
             probable = tag_marginals(self.network, part, heat)
             touching = self._touching(part, probable, heat)
             for place, index in enumerate(part.chosen.tolist()):
@@ -138,8 +156,7 @@ class TaggerModel(TrainedModel):
         heat = self.temperature if temperature is None else temperature
         if not wanted:
             return found
-        encoded = [self.encoder.encode(sentences[index]) for index in wanted]
-        for part in emissions(self.network, encoded):
+        for part in self._emissions([sentences[index] for index in wanted]):
             paths = viterbi(part.scores, self.network.transitions(), lengths=part.lengths).tags
             pieces = [
                 (place, span.start, span.stop)
@@ -192,18 +209,41 @@ def _unpickled(kind: type[TaggerModel], files: Mapping[str, bytes]) -> TaggerMod
 
 
 @torch.inference_mode()
-def emissions(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> Iterator[Emissions]:
-    """What the network says about sentences of any lengths: those of like length together, in evaluation mode."""
+def emissions(
+    network: Tagger, sequences: Sequence[npt.NDArray[Any]], *, at_once: int | None = None
+) -> Iterator[Emissions]:
+    """What the network says about sentences of any lengths: those of like length together, in evaluation mode.
+
+    It reads longer ones than ``at_once`` piece by piece, each with some tokens on either side.
+    """
     lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
+    longest = lengths.max(initial=0) if at_once is None else at_once
     device, training = next(network.parameters()).device, network.training
     network.eval()
     try:
-        for chosen in batches(lengths):
+        short = np.flatnonzero(lengths <= longest)
+        for part in batches(lengths[short]):
+            chosen = short[part]
             rows = torch.from_numpy(padded([sequences[i] for i in chosen])).to(device)
             sizes = torch.from_numpy(lengths[chosen])
             yield Emissions(chosen, network(rows, lengths=sizes), sizes)
+        for index in np.flatnonzero(lengths > longest):
+            rows = torch.from_numpy(sequences[index]).to(device)
+            yield Emissions(np.array([index]), _piece_by_piece(network, rows, longest), torch.tensor([len(rows)]))
     finally:
         network.train(training)
+
+
+def _piece_by_piece(network: Tagger, rows: Tensor, at_once: int) -> Tensor:
+    """(1, T, tags): of each piece what stands at its edges is read for what is beside it, and not believed."""
+    edge = min(EDGE_TOKENS, at_once // 4)
+    step = at_once - 2 * edge
+    said = []
+    for start in range(0, len(rows), step):
+        first, stop = max(0, start - edge), min(len(rows), start + step)
+        piece = rows[None, first : min(len(rows), stop + edge)]
+        said.append(network(piece, lengths=[piece.shape[1]])[:, start - first : stop - first])
+    return torch.cat(said, 1)
 
 
 def tag_marginals(network: Tagger, part: Emissions, temperature: float) -> Floats:
@@ -214,15 +254,6 @@ def tag_marginals(network: Tagger, part: Emissions, temperature: float) -> Float
     else:
         crf = network.crf.at_temperature(temperature)
         found = crf.marginals(scores, lengths=part.lengths).double().cpu().numpy()
-    return found
-
-
-def best_codes(network: Tagger, sequences: Sequence[npt.NDArray[Any]]) -> list[Codes]:
-    """The numbers of the best tags of each sentence."""
-    found: list[Codes] = [np.zeros(0, np.int64)] * len(sequences)
-    for part in emissions(network, sequences):
-        for index, codes in decoded(network, part):
-            found[index] = codes
     return found
 
 

@@ -43,8 +43,8 @@ class WatchTags:
     Sentences with tags that the network cannot say count in the first two alone: their likelihood is none.
     """
 
-    def __init__(self, sequences: Sequences, data: Labelled, tags: TagNames) -> None:
-        self.sequences, self.tags = sequences, tags
+    def __init__(self, sequences: Sequences, data: Labelled, tags: TagNames, *, at_once: int | None = None) -> None:
+        self.sequences, self.tags, self.at_once = sequences, tags, at_once
         self.true: list[Any] = data.labels or []
         self.codes = [tags.codes(own) for own in self.true]
 
@@ -52,7 +52,7 @@ class WatchTags:
         network: Any = model
         said: list[list[str]] = [[] for _ in self.true]
         loss, tokens = 0.0, 0
-        for part in emissions(network, self.sequences):
+        for part in emissions(network, self.sequences, at_once=self.at_once):
             for index, codes in decoded(network, part):
                 said[index] = self.tags.named(codes.tolist(), sound=network.crf is not None)
             own = [self.codes[index] for index in part.chosen]
@@ -70,6 +70,18 @@ class WatchTags:
             "valid_accuracy": float(right / max(every, 1)),
             "valid_f1": main_measure(self.tags.scheme)(predictions),
         }
+
+
+def in_pieces(data: Labelled, most: int) -> Labelled:
+    """The sentences to learn from, longer ones in pieces of at most so many tokens."""
+    labels = data.labels or []
+    cuts = [(i, at) for i, tokens in enumerate(data.items) for at in range(0, len(tokens), most)]
+    return Labelled(
+        [data.items[i][at : at + most] for i, at in cuts],
+        [labels[i][at : at + most] for i, at in cuts],
+        None,
+        [data.origins[i] for i, _ in cuts],
+    )
 
 
 def targets_of(data: Labelled, tags: TagNames) -> list[npt.NDArray[np.int64]]:

@@ -99,11 +99,20 @@ class TagData:
     """At most this many pairs, the most frequent."""
     longest_word: int = 24
     """Characters of a word that are read; of longer ones the first and the last."""
+    max_tokens: int = 1000
+    """Tokens that the network reads at a time: longer sentences are cut for it, and their tags are chosen together by
+    the CRF. The report says how many are longer."""
     valid_fraction: float = 0.1
     """Share of the sentences that training is watched on; documents are not parted."""
 
     def __post_init__(self) -> None:
-        for name, least in (("min_count", 1), ("min_pair_count", 1), ("pairs_at_most", 1), ("longest_word", 2)):
+        for name, least in (
+            ("min_count", 1),
+            ("min_pair_count", 1),
+            ("pairs_at_most", 1),
+            ("longest_word", 2),
+            ("max_tokens", 4),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name.replace('_', '-')} is at least {least}, not {getattr(self, name)}")
         if not 0 < self.valid_fraction < 1:

@@ -23,6 +23,7 @@ from rondo.tasks.tag.calibrating import calibration_of
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.mistakes import evidence, worst_mistakes
 from rondo.tasks.tag.model import TaggerModel
+from rondo.tasks.tag.plain_tags import add_tags, worst_tags
 from rondo.training.protocols import TrainingSummary
 
 NOTHING = "(none)"
@@ -96,6 +97,7 @@ def _add_kinds(report: Report, run: TagRun) -> None:
     """Scores of each kind of span, and which was taken for which."""
     predictions = run.judgement.predictions
     if predictions.scheme is None:
+        add_tags(report, predictions)
         return
     kinds = sorted(predictions.spans.kinds.items(), key=lambda pair: -pair[1].true)[:MOST_ROWS]
     section = report.section("Kind by kind")
@@ -135,15 +137,19 @@ def confusion(judgement: TagJudgement) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _add_mistakes(report: Report, run: TagRun) -> None:
-    if run.judgement.predictions.scheme is None:
-        return
     section = report.section("The worst mistakes")
-    every, worst = worst_mistakes(run.model, run.judgement)
-    if not every:
-        section.text("No span was missed, invented or found wrong.")
+    if run.judgement.predictions.scheme is None:
+        wrong, worst = worst_tags(run.model, run.judgement)
+        _, every = run.judgement.predictions.tokens.sum(0)
+        said, none = f"{wrong:,} of {every:,} tags are wrong", "No tag is wrong."
+    else:
+        counts, worst = worst_mistakes(run.model, run.judgement)
+        wrong, none = counts.total(), "No span was missed, invented or found wrong."
+        said = f"{wrong:,} mistakes: {', '.join(f'{count:,} {_WORDS[what]}' for what, count in counts.most_common())}"
+    if not wrong:
+        section.text(none)
         return
-    said = ", ".join(f"{count:,} {_WORDS[what]}" for what, count in every.most_common())
-    section.text(f"{every.total():,} mistakes: {said}. Here are those of which the model was most sure.")
+    section.text(f"{said}. Here are those of which the model was most sure.")
     section.evidence(
         [evidence(run.model, run.judgement, mistake) for mistake in worst],
         caption=(
@@ -219,6 +225,15 @@ def _add_data(report: Report, run: TagRun) -> None:
     said = [*parts.drawn, *(f"**{overlap}.**" for overlap in parts.overlaps), *data_notes(model)]
     if not parts.overlaps:
         said.append("No two parts share a sentence.")
+    most = model.max_tokens
+    long = (
+        0 if most is None else sum(len(tokens) > most for _, part in named if part is not None for tokens in part.items)
+    )
+    if long:
+        said.append(
+            f"{long:,} sentences are longer than {most:,} tokens: the network learns from their pieces, and reads them "
+            "piece by piece (--max-tokens)."
+        )
     if run.judgement.unseen:
         names = ", ".join(f"{name} ({count})" for name, count in run.judgement.unseen.items())
         said.append(f"**Training has not seen {names}: about these the model can only be wrong.**")
