@@ -186,6 +186,15 @@ def test_calibration_changes_how_sure_it_is_and_nothing_else(crf: bool, tmp_path
         rondo.load(tmp_path / "m")
 
 
+def test_many_spans_of_long_sentences_need_bounded_room(fitted: rondo.Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = fitted.predict_spans(HELD_OUT[0][:5])
+    monkeypatch.setattr("rondo.tasks.tag.model.ROOM", 1)
+    found = fitted.predict_spans(HELD_OUT[0][:5])
+    pairs = [pair for own in zip(found, expected, strict=True) for pair in zip(*own, strict=True)]
+    assert len(pairs) > 5
+    assert all(one["probability"] == pytest.approx(other["probability"]) for one, other in pairs)
+
+
 def test_empty_sentences_unknown_words_and_one_token(fitted: rondo.Tagger) -> None:
     assert fitted.predict([[], ["Ada"], ["Zzyzx", "🙂"], []])[0] == []
     assert [len(own) for own in fitted.predict([[], ["Ada"], ["Zzyzx", "🙂"], []])] == [0, 1, 2, 0]

@@ -29,6 +29,8 @@ Floats = npt.NDArray[np.float64]
 Sentences = Sequence[Sequence[str]]
 
 
+ROOM = 1 << 25
+"""Numbers in memory for the spans of a part whose probabilities are asked for: each needs those of its sentence."""
 EDGE_TOKENS = 50
 """Tokens on either side of a piece of a long sentence that are read again."""
 
@@ -173,8 +175,11 @@ class TaggerModel(TrainedModel):
         scores = part.scores / temperature
         if self.network.crf is not None:
             crf = self.network.crf.at_temperature(temperature)
-            made = crf.probability(scores, paths.to(scores.device), pieces, lengths=part.lengths)
-            probable: list[float] = made.double().tolist()
+            at_once, probable = max(1, ROOM // max(1, scores[0].numel())), list[float]()
+            for start in range(0, len(pieces), at_once):
+                some = pieces[start : start + at_once]
+                made = crf.probability(scores, paths.to(scores.device), some, lengths=part.lengths)
+                probable += made.double().tolist()
             return probable
         logs = scores.double().log_softmax(-1).cpu()
         best = logs.gather(2, paths.cpu().clamp(min=0)[..., None])[..., 0]
@@ -227,7 +232,7 @@ def emissions(
             rows = torch.from_numpy(padded([sequences[i] for i in chosen])).to(device)
             sizes = torch.from_numpy(lengths[chosen])
             yield Emissions(chosen, network(rows, lengths=sizes), sizes)
-        for index in np.flatnonzero(lengths > longest):
+        for index in np.flatnonzero(lengths > longest).tolist():
             rows = torch.from_numpy(sequences[index]).to(device)
             yield Emissions(np.array([index]), _piece_by_piece(network, rows, longest), torch.tensor([len(rows)]))
     finally:
