@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from rondo.errors import UsageError
-from rondo.models.forecast_heads import HeadName
+from rondo.models.forecast_heads import HeadName, make_head
 from rondo.models.forecaster import Features, Forecaster, ForecasterOptions, ForecastInputs, Strategy
+from rondo.models.forecaster_ensemble import make_forecaster, points_of, quantiles_of
 
 B, L, H = 3, 11, 5
 FEATURES = Features(past=2, future=3, static=1, past_kinds=(4,), future_kinds=(2, 9), static_kinds=(3,), masked=True)
@@ -217,3 +219,62 @@ def test_errors() -> None:
         network("recursive")(inputs())
     with pytest.raises(UsageError, match="horizon"):
         Forecaster(0, FEATURES, ForecasterOptions())
+
+
+def gaussians(means: list[float], scale: float) -> torch.Tensor:
+    """What members say of one value: normal distributions."""
+    raw = math.log(math.expm1(scale - 1e-4))
+    return torch.tensor([[[[mean, raw]]] for mean in means], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_members_that_agree_say_what_each_says(count: int) -> None:
+    head, said, unit = make_head("gaussian").double(), gaussians([1.0] * count, 2.0), torch.ones(1, 1)
+    levels = (0.025, 0.1, 0.5, 0.9)
+    alone = quantiles_of(head, said[:1], levels, unit)
+    torch.testing.assert_close(alone[0, 0], 1 + 2 * torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)))
+    torch.testing.assert_close(quantiles_of(head, said, levels, unit), alone, atol=0.15, rtol=0)
+
+
+def test_members_that_disagree_say_a_mixture() -> None:
+    """Its quantiles are those of the mean of the distribution functions, not the mean of the quantiles."""
+    head, said, unit = make_head("gaussian").double(), gaussians([0.0, 4.0], 0.5), torch.ones(1, 1)
+    levels = [0.1, 0.4, 0.6, 0.95]
+    found = quantiles_of(head, said, levels, unit)[0, 0]
+    below = (torch.special.ndtr(found / 0.5) + torch.special.ndtr((found - 4) / 0.5)) / 2
+    torch.testing.assert_close(below, torch.tensor(levels, dtype=torch.float64), atol=0.01, rtol=0)
+    assert points_of(head, said, unit).item() == pytest.approx(2)
+
+
+def test_the_point_of_quantiles_is_the_median_of_the_mixture() -> None:
+    head = make_head("quantiles")
+    said = (
+        torch.randn(3, 2, 4, head.size, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([1.0, 3, 9])[:, None, None, None]
+    )
+    unit = torch.ones(2, 4)
+    torch.testing.assert_close(points_of(head, said, unit), quantiles_of(head, said, (0.5,), unit)[..., 0])
+    mean = torch.stack([head.point(one, unit) for one in said]).mean(0)
+    assert not torch.allclose(points_of(head, said, unit), mean, atol=0.05)
+    points = make_head("mae")
+    torch.testing.assert_close(points_of(points, said[..., :1], unit), said[..., 0].mean(0))
+
+
+def test_quantiles_of_mixed_counts_are_counts() -> None:
+    head = make_head("negative_binomial")
+    said = torch.randn(3, 2, 4, 2, generator=torch.Generator().manual_seed(0)) + 3
+    found = quantiles_of(head, said, (0.13, 0.5, 0.77), torch.full((2, 4), 10.0)) * 10
+    torch.testing.assert_close(found, found.round())
+
+
+def test_quantiles_of_an_ensemble_are_those_of_its_samples() -> None:
+    torch.manual_seed(0)
+    options = ForecasterOptions(hidden=6, head="student_t", ensemble=3)
+    model, given = make_forecaster(H, FEATURES, options, season=6).eval(), inputs()
+    with torch.no_grad():
+        found = quantiles_of(model.head, model(given), (0.1, 0.5, 0.9), given.unit[:, None].expand(B, H))
+    drawn = model.sample(given, 6000, torch.Generator().manual_seed(0))
+    shares = (drawn[..., None] <= found[:, :, None]).double().mean(2)
+    torch.testing.assert_close(
+        shares, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64).expand(B, H, 3), atol=0.03, rtol=0
+    )

@@ -6,11 +6,13 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from rondo import storage
 from rondo.data.tokenizers import CharacterTokenizer
 from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.language_model import LanguageModel, LanguageModelOptions, describe
+from rondo.tasks.forecast.stored import FILE
 from rondo.tasks.poetry.memory import LineMemory
 from rondo.tasks.poetry.model import PoetryModel
 from rondo.tasks.poetry.options import PoetryNetwork
@@ -216,3 +219,96 @@ def test_a_full_disk_leaves_the_whole_older_model(model: Path, monkeypatch: pyte
     with pytest.raises(RondoError, match="disk is full"):
         loaded.save(model)
     assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+@pytest.fixture(scope="session")
+def sound_forecaster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A forecaster with covariates of all kinds and calibrated intervals, which has hardly learned."""
+    rng = np.random.default_rng(0)
+    days = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 2, 9), eager=True)
+    frame = pl.concat(
+        pl.DataFrame({"shop": [shop] * 40, "day": days, "sold": rng.normal(9, 1, 40), "heat": rng.normal(size=40),
+                      "kind": rng.choice(["a", "b"], 40), "place": [shop[0]] * 40})
+        for shop in ("north", "south")
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("sound") / "forecaster"
+    rondo.Forecaster(
+        horizon=2, context_length=5, hidden=4, steps=1, conformal=True, valid_fraction=0.3, series="shop", time="day",
+        target=("sold",), past=("heat", "kind"), static=("place",), series_embedding=True,
+    ).fit(frame).save(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def forecaster(sound_forecaster: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound_forecaster, tmp_path / "forecaster"))
+
+
+def test_the_forecaster_is_sound_before(forecaster: Path) -> None:
+    forecast(forecaster)
+    assert len(rondo.load(forecaster).predict_quantiles([0.1, 0.9])) == 4
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("season", {}), ("season", "a"), ("season", 0), ("season", 10**30),
+        ("encoder", 3), ("encoder.data", []), ("encoder.data.horizon", 0), ("encoder.data.horizon", "2"),
+        ("encoder.data.horizon", True), ("encoder.data.horizon", 10**30), ("encoder.data.scaling", "other"),
+        ("encoder.data.window_scaling", ["last"]), ("encoder.context_length", 0), ("encoder.context_length", 10**30),
+        ("encoder.context_length", "five"), ("encoder.series", 3), ("encoder.series", []),
+        ("encoder.series", [["a"], 3]), ("encoder.shift", [1.0]), ("encoder.shift", ["a", "b"]),
+        ("encoder.width", [1.0, 0.0]), ("encoder.width", [1.0, -1.0]), ("encoder.width", [1.0, float("nan")]),
+        ("encoder.shift", [1.0, float("inf")]), ("encoder.calendar", 3), ("encoder.calendar", ["day of judgement"]),
+        ("encoder.features", []), ("encoder.features.past", -1), ("encoder.features.past", 10**30),
+        ("encoder.features.past", "1"), ("encoder.features.past", 2), ("encoder.features.masked", 3),
+        ("encoder.features.past_kinds", 3), ("encoder.features.past_kinds", [10**30]),
+        ("encoder.features.past_kinds", ["a"]), ("encoder.covariates", {}), ("encoder.covariates", {"past": 3}),
+        ("encoder.covariates.past", [[0.0, 1.0], [1.0, 1.0]]), ("encoder.covariates.past", [[0.0], [0.0]]),
+        ("network", 3), ("network.options.strategy", "other"), ("network.options.head", ["mae"]),
+        ("network.options.segment", 1.0), ("network.options.hidden", 10**9),
+        ("network.options.ensemble", 10**9), ("network.options.output_dropout", "a"), ("network.cell", []),
+        ("frame", 3), ("frame.time", 3), ("frame.targets", 3), ("frame.targets", [3]), ("frame.season", "a"),
+        ("frame.season", 10**400), ("frame.frequency", 7), ("frame.frequency", "fortnight"),
+        ("options.reading", 3), ("options.reading.missing", "other"), ("options.reading.past", 3),
+        ("kinds", 3), ("kinds", {"kind": 3}), ("kinds", {"kind": ["a", "b", "c"], "place": ["n"]}), ("kinds", {}),
+        ("conformal", 3), ("conformal.shifts", []), ("conformal.shifts", [[float("nan")] * 19] * 2),
+        ("conformal.windows", "a"),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_a_forecaster_of_other_types_and_sizes(forecaster: Path, place: str, value: Any) -> None:
+    edit(forecaster, place, value)
+    with pytest.raises(ModelError):
+        forecast(forecaster)
+
+
+def forecast(folder: Path) -> None:
+    """After the rows that it knows, and after others like those that it has learned from."""
+    made = rondo.load(folder)
+    made.predict_quantiles([0.1, 0.9])
+    days = pl.date_range(pl.date(2024, 3, 1), pl.date(2024, 3, 9), eager=True)
+    made.predict(pl.DataFrame({"shop": ["north"] * 9, "day": days, "sold": np.arange(9.0), "heat": np.arange(9.0) % 4,
+                               "kind": ["a", "b", "a"] * 3, "place": ["n"] * 9}))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["values", "begin", "end", "covariate_begin", "past.numbers", "static.codes"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array[:-1], lambda array: array[None], lambda array: array.to(torch.complex64),
+        lambda array: array + 10**6 if not array.is_floating_point() else array.to(torch.int8),
+        lambda array: -1 - array if not array.is_floating_point() else array * torch.inf,
+    ],
+    ids=["short", "deep", "complex", "far", "below"],
+)  # fmt: skip
+def test_rows_beside_a_forecaster_that_are_none(forecaster: Path, name: str, change: Any) -> None:
+    path = forecaster / FILE
+    arrays, head = storage.read_tensors(path), storage.read_metadata(path)
+    arrays[name] = change(arrays[name])
+    path.write_bytes(storage.tensor_bytes({one: array.contiguous() for one, array in arrays.items()}, head))
+    config = json.loads((forecaster / "config.json").read_text())
+    config["files_sha256"][FILE] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (forecaster / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError):
+        rondo.load(forecaster).predict()

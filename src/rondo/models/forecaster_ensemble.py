@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from rondo.cells import Cell
 from rondo.layers import Recurrent
-from rondo.models.forecast_heads import Head
+from rondo.models.forecast_heads import Head, Quantiles
 from rondo.models.forecaster import Features, Forecaster, ForecasterOptions, ForecastInputs
+
+MIXED = 40
+"""Quantiles of each member that the quantiles of a mixture are found among."""
 
 
 class ForecasterEnsemble(nn.Module):
-    """Members that each learn from their own errors. What they say of one value is put together where it is read:
-    the mean of their points and of their quantiles, their sampled futures side by side.
+    """Members that each learn from their own errors. Together they say a mixture: each is right with the same
+    probability, so that where they disagree intervals are wider. Of points it is the mean.
     """
 
     def __init__(self, members: Sequence[Forecaster]) -> None:
@@ -61,6 +64,27 @@ class ForecasterEnsemble(nn.Module):
             member.sample(inputs, share, generator) for member, share in zip(self.members, shares, strict=True) if share
         ]
         return torch.cat(drawn, -1)
+
+
+def points_of(head: Head, said: Tensor, unit: Tensor) -> Tensor:
+    """What members say, (members, B, horizon, size), as points (B, horizon): the mean, of quantiles the median."""
+    if isinstance(head, Quantiles) and len(said) > 1:
+        return quantiles_of(head, said, (0.5,), unit)[..., 0]
+    return torch.stack([head.point(one, unit) for one in said]).mean(0)
+
+
+def quantiles_of(head: Head, said: Tensor, levels: Sequence[float], unit: Tensor) -> Tensor:
+    """Those of the mixture of what members say, (B, horizon, levels); ``unit`` is (B, horizon)."""
+    if len(said) == 1:
+        return head.quantiles(said[0], levels, unit)
+    grid = [(place + 0.5) / MIXED for place in range(MIXED)]
+    pooled = torch.cat([head.quantiles(one, grid, unit) for one in said], -1).sort(-1).values
+    number = pooled.shape[-1]
+    place = (torch.tensor(levels, dtype=pooled.dtype, device=pooled.device) * number - 0.5).clamp(0, number - 1)
+    low = place.floor().long()
+    if head.counts:  # there is nothing between two counts
+        return pooled[..., place.ceil().long()]
+    return torch.lerp(pooled[..., low], pooled[..., (low + 1).clamp_max(number - 1)], place - low)
 
 
 def make_forecaster(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from rondo.errors import DataError
 from rondo.tasks.forecast.estimator import Forecaster
+from rondo.tasks.forecast.history import recent
 
 ROWS = 90
 SMALL: dict[str, Any] = {"horizon": 3, "context_length": 9, "hidden": 8, "steps": 3, "series": "who", "time": "day"}
@@ -58,6 +60,18 @@ def test_rows_that_begin_with_a_hole_are_filled_from_those_before(method: str) -
     expected = Forecaster(**options)
     expected._take(forecaster.model_, [])
     pl.testing.assert_frame_equal(forecaster.predict(), expected.predict(whole))
+
+
+def test_a_mean_is_that_of_the_rows_that_are_kept() -> None:
+    """As the documentation says: the rows before are gone."""
+    forecaster = Forecaster(**SMALL, target=("y",), missing="impute", impute="mean").fit(frame(last=60))
+    new = frame(60, 62).with_columns(y=pl.when(pl.col("day") == dt.date(2024, 3, 1)).then(None).otherwise("y"))
+    for saved in (False, True):
+        kept = forecaster.series_.series(0)[-9 if saved else 0 :]
+        if saved:
+            forecaster.series_ = recent(forecaster.series_, 9)
+        again = copy.copy(forecaster).update(new)
+        assert again.series_.series(0)[-2] == pytest.approx(kept.mean())
 
 
 def test_rows_that_begin_with_a_hole_are_masked() -> None:

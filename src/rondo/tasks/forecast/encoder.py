@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from rondo.data.series import SeriesSet, calendar, features_for
-from rondo.data.series.clock import width
+from rondo.data.series.clock import FEATURES, width
 from rondo.data.series.collection import Columns
 from rondo.data.series.scaling import Scaler, WindowScale
 from rondo.data.series.windows import Windows
@@ -20,6 +20,9 @@ from rondo.models.forecaster import Features, ForecastInputs
 from rondo.tasks.forecast.options import ForecastData
 
 Floats = npt.NDArray[np.float64]
+
+MOST_CONTEXT = 10_000_000
+"""Rows that a saved forecaster reads at most: more are a mistake in its configuration."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,10 @@ class ForecastEncoder:
             features: dict[str, Any] = {
                 name: tuple(v) if isinstance(v, list) else v for name, v in saved["features"].items()
             }
-            covariates = {role: (tuple(a), tuple(b)) for role, (a, b) in saved["covariates"].items()}
+            covariates = {
+                role: (tuple(map(float, a)), tuple(map(float, b)))
+                for role, (a, b) in ((role, saved["covariates"][role]) for role in ("past", "future", "static"))
+            }
             made = cls(
                 ForecastData(**saved["data"]), int(saved["context_length"]), tuple(saved["series"]),
                 tuple(map(float, saved["shift"])), tuple(map(float, saved["width"])), tuple(saved["calendar"]),
@@ -154,8 +160,17 @@ class ForecastEncoder:
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"config.json does not say how series are scaled: {error}") from None
-        if not len(made.series) == len(made.shift) == len(made.width) or 0 in made.width:
+        if not len(made.series) == len(made.shift) == len(made.width) or not _are_scales(made.shift, made.width):
             raise ModelError("config.json is damaged: there is not one scale for each series")
+        if not 1 <= made.context_length <= MOST_CONTEXT or not all(isinstance(name, str) for name in made.series):
+            raise ModelError("config.json is damaged: it does not say what is read of which series")
+        own = made.features
+        numbers = {"past": own.past, "future": own.future - width(made.calendar), "static": own.static}
+        if set(made.calendar) - set(FEATURES) or any(
+            len(shift) != numbers[role] or len(shift) != len(width_) or not _are_scales(shift, width_)
+            for role, (shift, width_) in covariates.items()
+        ):
+            raise ModelError("config.json is damaged: there is not one scale for each covariate")
         return made
 
     def _places(self, source: SeriesSet) -> npt.NDArray[np.int64]:
@@ -200,6 +215,10 @@ def _scale(numbers: npt.NDArray[np.float32]) -> tuple[tuple[float, ...], tuple[f
         deviation = float(known.std()) if len(known) else 0.0
         widths.append(deviation if deviation > 1e-6 * float(np.abs(known).max(initial=0)) else 1.0)
     return tuple(shifts), tuple(widths)
+
+
+def _are_scales(shift: tuple[float, ...], width_: tuple[float, ...]) -> bool:
+    return bool(np.isfinite([*shift, *width_]).all()) and all(one > 0 for one in width_)
 
 
 def _scaled(numbers: Any, shift: tuple[float, ...], width_: tuple[float, ...]) -> npt.NDArray[np.float32]:

@@ -126,7 +126,8 @@ class Forecaster(Estimator):
         """Take note of new rows, from which forecasts go on; nothing is learned anew.
 
         Kept are the last ``context_length`` rows of each series, so that a row costs the same however many came before.
-        The forecast is that of this model given the whole history.
+        The forecast is that of this model given the whole history. With ``impute="mean"`` it need not be: what is
+        missing in new rows is filled with the mean of the rows that are kept, for those before them are gone.
         """
         check_is_fitted(self, "model_")
         reading, rows = reading_of(self.model_.config), self.model_.rows_kept

@@ -18,10 +18,11 @@ from rondo.data.series.windows import Windows
 from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.folder import check_parts, read_model, save_model
 from rondo.models.forecaster import Forecaster, ForecasterOptions, ForecastInputs
-from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster
+from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster, points_of, quantiles_of
 from rondo.models.weights import load_network
 from rondo.tasks.forecast.conformal import GRID, Conformal
 from rondo.tasks.forecast.encoder import ForecastEncoder, Units
+from rondo.tasks.forecast.framing import MOST_SEASON, check_framing
 from rondo.tasks.forecast.history import recent
 from rondo.tasks.forecast.stored import FILE, read_stored, stored
 from rondo.training.protocols import TrainingSummary
@@ -128,14 +129,12 @@ class ForecastModel:
             for piece in windows.pieces(_PIECE):
                 inputs, units = self.encoder.encode(piece)
                 inputs = self._moved(inputs)
-                head, unit = self.network.head, inputs.unit[:, None]
-                parameters = self.network(inputs)
-                members = parameters if parameters.dim() == 4 else parameters[None]
-                points.append(units.invert(_array(torch.stack([head.point(said, unit) for said in members]).mean(0))))
+                head, said = self.network.head, self.network(inputs)
+                members = said if said.dim() == 4 else said[None]
+                unit = inputs.unit[:, None].expand(members.shape[1:3])
+                points.append(units.invert(_array(points_of(head, members, unit))))
                 if levels and head.draws:
-                    wide = unit.expand(members.shape[1:3])
-                    each = torch.stack([head.quantiles(said, levels, wide) for said in members])
-                    found.append(units.invert(_array(each.mean(0))))
+                    found.append(units.invert(_array(quantiles_of(head, members, levels, unit))))
         whole = np.concatenate(points)
         if levels and not self.network.head.draws:
             return Forecast(whole, np.repeat(whole[..., None], len(levels), axis=-1))
@@ -169,9 +168,14 @@ class ForecastModel:
         try:
             saved, cell = config["network"]["options"], Cell.from_json(config["network"]["cell"])
             season = int(config["season"])
+            if not 1 <= season <= MOST_SEASON:
+                raise ValueError(f"a season of {str(season)[:20]} rows")
             options = ForecasterOptions.saved(saved, None)
         except (KeyError, TypeError, ValueError, AttributeError, RondoError) as error:
             raise ModelError(f"config.json does not describe a forecaster: {error}") from None
+
+        if "frame" in config:
+            check_framing(config, encoder.features, series_embedding=encoder.data.series_embedding)
 
         def rebuild(at_most: int | None) -> Forecaster | ForecasterEnsemble:
             kept = ForecasterOptions.saved(saved, at_most)

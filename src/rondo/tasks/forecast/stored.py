@@ -18,6 +18,8 @@ from rondo.storage import parse_tensors, read_bytes, read_metadata, tensor_bytes
 FILE = "history.safetensors"
 _ARRAYS = ("values", "begin", "end", "start", "covariate_begin", "covariate_end")
 _ROLES = ("past", "future", "static")
+_TYPES = {"values": np.float64, "numbers": np.float32, "codes": np.int32}
+"""Of the arrays by the last part of their names; all others are int64."""
 
 
 def stored(series: SeriesSet) -> bytes:
@@ -47,12 +49,23 @@ def read_stored(path: Path) -> SeriesSet:
     """The series in a file; `ModelError` for what cannot be."""
     arrays = {name: tensor.numpy() for name, tensor in parse_tensors(path, read_bytes(path)).items()}
     try:
+        _check_types(arrays)
         made = _series(arrays, json.loads(read_metadata(path)["series"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} is damaged: it does not hold series ({error})") from None
     if not _sound(made):
         raise ModelError(f"{path} is damaged: the rows of its series lie outside the file")
+    if not _known(made):
+        raise ModelError(f"{path} is damaged: it holds infinite values, or kinds that there are not")
     return made
+
+
+def _check_types(arrays: Mapping[str, Any]) -> None:
+    for name, array in arrays.items():
+        last = name.rsplit(".", 1)[-1]
+        wanted = np.dtype(_TYPES.get(last, np.int64))
+        if array.dtype != wanted or array.ndim != (2 if last in ("numbers", "codes") else 1):
+            raise ValueError(f"{name[:40]} is {array.dtype} of {array.ndim} dimensions")
 
 
 def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> SeriesSet:
@@ -64,22 +77,34 @@ def _series(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> SeriesSet:
         return found
 
     past, future, static = map(columns, _ROLES)
+    kinds = {name: tuple(about["kinds"][name]) for name in about["kinds"]}
+    if not kinds.keys() >= {*past.code_names, *future.code_names, *static.code_names}:
+        raise ValueError("kinds are missing")
     return SeriesSet(
         names=tuple(about["names"]), ids=tuple(about["ids"]), **{name: arrays[name] for name in _ARRAYS},
         frequency=Frequency(**about["frequency"]), clock=Clock(**about["clock"]), season=int(about["season"]),
         past=past, future=future, static=static,
-        kinds={name: tuple(kinds) for name, kinds in about["kinds"].items()},
-        row_times=arrays.get("row_times"), layout=str(about["layout"]), columns=dict(about["columns"]),
+        kinds=kinds, row_times=arrays.get("row_times"), layout=str(about["layout"]), columns=dict(about["columns"]),
     )  # fmt: skip
 
 
 def _sound(made: SeriesSet) -> bool:
     number = len(made.names)
-    if any(len(getattr(made, name)) != number for name in ("ids", *_ARRAYS[1:])) or len(made.static.numbers) != number:
+    each = [*(getattr(made, name) for name in ("ids", *_ARRAYS[1:])), made.static.numbers, made.static.codes]
+    if any(len(one) != number for one in each):
         return False
-    rows = min(len(made.past.numbers), len(made.future.numbers))
+    rows = min(len(array) for role in (made.past, made.future) for array in (role.numbers, role.codes))
     rows = rows if made.row_times is None else min(rows, len(made.row_times))
     ends = [(made.begin, made.end, len(made.values)), (made.covariate_begin, made.covariate_end, rows)]
     return all(
         bool((first >= 0).all() and (first <= last).all() and (last <= most).all()) for first, last, most in ends
+    )
+
+
+def _known(made: SeriesSet) -> bool:
+    roles = (made.past, made.future, made.static)
+    most = [np.array([len(made.kinds[name]) for name in role.code_names], np.int64) for role in roles]
+    return not np.isinf(made.values).any() and all(
+        not np.isinf(role.numbers).any() and bool(((role.codes >= 0) & (role.codes <= known)).all())
+        for role, known in zip(roles, most, strict=True)
     )
