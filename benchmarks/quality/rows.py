@@ -6,6 +6,8 @@ import gzip
 from pathlib import Path
 
 from class_rows import CLASS_ROWS
+from forecast_row import ForecastRow
+from forecast_rows import FORECAST_ROWS
 from row import DATA, Row, no_files
 from tag_rows import TAG_ROWS
 
@@ -42,7 +44,7 @@ def _library(folder: Path) -> list[str]:
     return [str(path) for path in library_files()]
 
 
-ROWS: dict[str, Row] = {
+ROWS: dict[str, Row | ForecastRow] = {
     row.name: row
     for row in (
         Row(
@@ -95,5 +97,6 @@ ROWS: dict[str, Row] = {
         ),
         *CLASS_ROWS,
         *TAG_ROWS,
+        *FORECAST_ROWS,
     )
 }  # fmt: skip

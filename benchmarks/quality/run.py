@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
+from forecast_row import ForecastRow, run_forecasts
 from row import DATA, Row, scratch
 from rows import ROWS
 
@@ -52,10 +53,11 @@ def main() -> None:
     if not DATA.is_dir():
         sys.exit("set RONDO_DATA to the folder of data sets")
     for name in arguments.rows:
-        result = run(ROWS[name], arguments)
+        row = ROWS[name]
+        result = forecasts(row, arguments) if isinstance(row, ForecastRow) else run(row, arguments)
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        print(f"{name}: {ROWS[name].figure} = {result['figure']}  (to reach: {ROWS[name].target})")
+        print(f"{name}: {row.figure} = {result['figure']}  (to reach: {row.target})")
 
 
 def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -85,19 +87,40 @@ def run(row: Row, arguments: argparse.Namespace) -> dict[str, Any]:
                 if row.task == "poetry":
                     with progress_for(quiet=False) as progress:
                         results[-1] |= verse(out, progress.message)
-    values = [result[row.figure] for result in results]
+    figure = {"figure": statistics.mean(result[row.figure] for result in results)}
+    options = {key: value for key, value in budget.items() if not str(value).startswith(str(DATA))}
+    return about(row, figure, options) | {"runs": results}
+
+
+def forecasts(row: ForecastRow, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All seeds and parts of a row about forecasts."""
+    budget: dict[str, Any] = {}
+    if arguments.steps:
+        budget = {"minutes": None, "steps": arguments.steps, "schedule_steps": arguments.schedule_steps}
+    torch.set_num_threads(arguments.threads)
+    runs = run_forecasts(row, budget, arguments.threads)
+    figures = row.summary(runs)
+    parts = {part.name: dict(part.options) for part in row.parts}
+    return (
+        about(row, {"figure": figures[row.figure]}, {**row.options, **budget})
+        | figures
+        | {"parts": parts, "runs": runs}
+    )
+
+
+def about(row: Row | ForecastRow, figure: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What stands at the head of every row's file."""
     provenance = collect().to_dict()
     return {
         "row": row.name,
         "to_reach": row.target,
         "figure_name": row.figure,
-        "figure": statistics.mean(values),
-        "options": {key: value for key, value in budget.items() if not str(value).startswith(str(DATA))},
+        **figure,
+        "options": options,
         "threads": torch.get_num_threads(),
         "engine": instruction_set() or "none: torch code",
         "machine": f"{provenance['processor']}, {provenance['cores']} cores",
         "versions": provenance["versions"],
-        "runs": results,
     }
 
 

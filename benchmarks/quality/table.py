@@ -9,6 +9,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from forecast_row import ForecastRow
+from forecast_rows import FORECAST_ROWS
+from row import Row
 from rows import ROWS
 
 HERE = Path(__file__).parent
@@ -20,9 +23,13 @@ def main() -> None:
     lines = ["| row | reached | to reach | time, steps | baseline |", "|---|---|---|---|---|"]
     for name, row in ROWS.items():
         result = read(name)
-        lines.append(line(name, result) if result else f"| `{name}` | not yet run | {row.target} | | |")
+        if not result:
+            lines.append(f"| `{name}` | not yet run | {row.target} | | |")
+        else:
+            lines.append(forecast(row, result) if isinstance(row, ForecastRow) else line(name, result))
     lines += speed(read("throughput"))
-    lines += sets()
+    lines += windows(read("windows")) + memory(read("memory"))
+    lines += sets() + parts()
     lines += answering(read("answering"))
     path = HERE / "README.md"
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
@@ -41,9 +48,41 @@ def line(name: str, result: dict[str, Any]) -> str:
     runs = result["runs"]
     minutes = sum(run["training_seconds"] for run in runs) / len(runs) / 60
     each = " each" if len(runs) > 1 else ""
-    how = "counted steps" if "steps" in result["options"] else "by the clock"
+    how = counted(result)
     steps = f"{minutes:.1f} min{each} ({how}), {runs[0]['steps']:,} steps"
     return f"| `{name}` | {reached(result)} | {result['to_reach']} | {steps} | {baseline(result)} |"
+
+
+def counted(result: dict[str, Any]) -> str:
+    """How the trainings of a row were limited."""
+    return "counted steps" if result["options"].get("steps") else "by the clock"
+
+
+def forecast(row: ForecastRow, result: dict[str, Any]) -> str:
+    """One row about forecasts."""
+    said, beside = row.said(result)
+    runs = result["runs"]
+    trainings = sum(run["folds"] for run in runs)
+    minutes = sum(run["training_seconds"] for run in runs) / 60
+    steps = sorted({run["steps"] for run in runs})
+    number = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+    several = f", {trainings} trainings" if trainings > 1 else ""
+    time = f"{minutes:.1f} min ({counted(result)}), {number} steps{several}"
+    return f"| `{row.name}` | {said} | {row.target} | {time} | {beside} |"
+
+
+def parts() -> list[str]:
+    """Rows about forecasts of several series or horizons, one by one; of several seeds, the first."""
+    lines = []
+    for row in FORECAST_ROWS:
+        result = read(row.name)
+        if not result or not row.columns:
+            continue
+        lines += ["", f"| `{row.name}` | {' | '.join(row.columns)} |", "|---" * (1 + len(row.columns)) + "|"]
+        for run in result["runs"]:
+            if run["seed"] == 0:
+                lines.append(f"| {run['set']} | {' | '.join(cell(run) for cell in row.columns.values())} |")
+    return lines
 
 
 def reached(result: dict[str, Any]) -> str:
@@ -76,7 +115,7 @@ def against_neighbours(runs: list[dict[str, Any]]) -> str:
 
 def sets() -> list[str]:
     """Rows over several data sets, set by set: one column a row, beside the baselines."""
-    found = {name: read(name) for name, row in ROWS.items() if row.sets}
+    found = {name: read(name) for name, row in ROWS.items() if isinstance(row, Row) and row.sets}
     there = {name: {run["set"]: run for run in result["runs"]} for name, result in found.items() if result}
     if not there:
         return []
@@ -111,6 +150,24 @@ def speed(result: dict[str, Any]) -> list[str]:
         f"{row['torch_tokens_per_second']:,.0f} tokens/s |"
         for row in result.get("rows", [])
     ]
+
+
+def windows(result: dict[str, Any]) -> list[str]:
+    """Windows a second beside plain torch."""
+    return [
+        f"| `windows.py` {row['model']} | {row['ratio']:.3f} [{row['ratio_quartiles'][0]:.3f}, "
+        f"{row['ratio_quartiles'][1]:.3f}] times plain torch.nn | at least 2 times | median of {row['pairs']} pairs | "
+        f"{row['torch_windows_per_second']:,.0f} windows/s |"
+        for row in result.get("rows", [])
+    ]
+
+
+def memory(result: dict[str, Any]) -> list[str]:
+    """Memory above the frame."""
+    if not result:
+        return []
+    rows = f"{result['rows']:,} rows fitted and forecast"
+    return [f"| `memory.py` | {result['megabytes']:.0f} MB above the frame | at most 300 MB | {rows} | |"]
 
 
 def answering(result: dict[str, Any]) -> list[str]:
