@@ -237,3 +237,22 @@ def test_the_first_line_says_that_a_baseline_wins(rondo: Run, tmp_path: Path) ->
     page = (tmp_path / "m" / "report.html").read_text()
     assert 'class="verdict bad">A baseline' in page
     assert "**A baseline" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_what_a_test_part_has_that_training_has_not_and_what_it_shares_are_said(rondo: Run, tmp_path: Path) -> None:
+    write_reviews(tmp_path / "r.csv")
+    head, *rows = (tmp_path / "r.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows[:4], 'strange,"a film of another kind"']) + "\n")
+    (tmp_path / "s.csv").write_text("\n".join([head, *rows[2:]]) + "\n")
+    train = ("train", "classify", tmp_path / "s.csv", "--test", tmp_path / "t.csv", "--out", tmp_path / "m", "--steps",
+             "1", "--hidden", "3", "--no-baselines")  # fmt: skip
+    ended = rondo(*train)
+    assert "Labels that training has not seen, about which the model can only be wrong: strange (1)." in " ".join(
+        ended.out.split()
+    )
+    assert "of 5 test items are in the" in " ".join(ended.err.split())
+    found = json.loads(rondo(*train, "--overwrite", "--json", "--quiet").out)
+    assert found["unseen_labels"] == {"strange": 1}
+    assert any("of 5 test items" in one for one in found["overlaps"])
+    page = (tmp_path / "m" / "report.html").read_text()
+    assert "That cannot be said here: training has not seen the labels strange" in page

@@ -72,3 +72,17 @@ def test_images_are_answered_from_a_file(rondo: Run, digit_model: Path, tmp_path
     wrong = rondo("predict", digit_model, tmp_path / "b.npz")
     assert (wrong.code, wrong.out) == (1, "")
     assert "image 1: an image of 7 x 8 pixels; the model learned from 8 x 8" in wrong.err
+
+
+def test_lines_without_a_class_are_not_taken_to_have_one(rondo: Run, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    rows = ["\t".join(f"{value:.5f}" for value in draw.normal(size=12)) for _ in range(20)]
+    (tmp_path / "t.tsv").write_text("".join(f"{n % 2}\t{row}\n" for n, row in enumerate(rows)))
+    (tmp_path / "q.tsv").write_text("".join(f"{row}\n" for row in rows))
+    assert rondo("train", "signals", tmp_path / "t.tsv", "--out", tmp_path / "m", "--quiet", *SMALL).code == 0
+    wrong = rondo("predict", tmp_path / "m", tmp_path / "q.tsv")
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "q.tsv, line 1: its first value" in wrong.err
+    right = rondo("predict", tmp_path / "m", tmp_path / "q.tsv", "--label-column", "none")
+    assert right.out == rondo("predict", tmp_path / "m", tmp_path / "t.tsv").out
+    assert rondo("predict", tmp_path / "m", tmp_path / "q.tsv", "--label-column", "1").code == 0

@@ -54,7 +54,7 @@ def test_the_size_is_right_and_chance_decides() -> None:
 def test_without_labels_and_with_classes_of_one() -> None:
     assert len(draw(items(None, None, ["x"] * 10), 0.2)[1]) == 2
     assert len(draw(items(list("abcdef")), 0.2)[1]) == 1
-    with pytest.raises(DataError, match="1 items cannot be parted"):
+    with pytest.raises(DataError, match="1 item cannot be parted"):
         draw(items(["a"]), 0.5)
     for fraction in (0.0, 1.0, 25.0):
         with pytest.raises(UsageError, match="between 0 and 1"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rondo.inspect import Metric, Score, plots
+from rondo.inspect.class_plots import signal_with_influence
 
 LOSS = Metric("loss", better="lower")
 SHARE = Metric("share", better="higher", percent=True, digits=1)
@@ -132,3 +133,16 @@ def test_long_names_are_broken():
     assert "<br>" in drawn.layout.yaxis.ticktext[0]
     chinese = plots.interval_bars([Score("一个名字相当长而且没有空格的基线模型", 1.0)], metric=LOSS)
     assert "<br>" in chinese.layout.yaxis.ticktext[0]
+
+
+@pytest.mark.parametrize(("metric", "reach"), [(SHARE, 0.05), (LOSS, 1.0)], ids=["share", "loss"])
+def test_a_curve_that_stays_at_zero_has_a_narrow_range_of_shares(metric, reach):
+    flat = [{"step": step, "a": 0.0} for step in range(4)]
+    assert list(plots.learning_curves(flat, {"a": "a"}, metric=metric).layout.yaxis.range) == [-reach, reach]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_signal_stands_above_its_bars_and_several_channels_have_a_legend(channels):
+    drawn = signal_with_influence(np.random.default_rng(0).normal(size=(9, channels)), np.arange(9) - 4.0)
+    assert drawn.layout.xaxis.anchor == "y2"  # the title of the steps is below the bars
+    assert [trace.showlegend for trace in drawn.data] == [channels > 1] * channels + [False]

@@ -31,8 +31,8 @@ FOLDER = (
 
 METAVARS = {
     "time": "COLUMN", "series": "COLUMN", "target": "COLUMN ...", "past": "COLUMN ...", "future": "COLUMN ...",
-    "static": "COLUMN ...", "categorical": "COLUMN ...",
-    "valid": "FILE", "test": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME",
+    "static": "COLUMN ...", "categorical": "COLUMN ...", "valid": "FILE", "test": "FILE", "labels": "FILE",
+    "vectors": "FILE", "pretrain": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME",
 }  # fmt: skip
 
 TRAINING = {

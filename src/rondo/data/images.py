@@ -83,6 +83,8 @@ def _read(path: Path, options: ImageFormat, labelled: bool | None) -> Labelled:
     labels: list[str] | None = None
     groups: list[Any] | None = None
     beside: Path | None = None
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; images are read from idx or .npz files.")
     if ".npz" in [suffix.lower() for suffix in path.suffixes]:
         arrays = read_npz(path)
         found = named_array(arrays, options.values, VALUES)

@@ -84,6 +84,7 @@ def make_parts(
         rest, test = _held_out(rest, test_fraction, seed, "test", drawn)
     if valid is None:
         rest, valid = _held_out(rest, valid_fraction, seed, "validation", drawn)
+    _refuse_one_class(data, rest, test if test_fraction is not None else None)
     named = {"training": rest, "validation": valid} | ({} if test is None else {"test": test})
     found = []
     for (before, first), (after, second) in combinations(named.items(), 2):
@@ -102,7 +103,9 @@ def draw(data: Labelled, fraction: float, *, seed: int = 0) -> tuple[Indices, In
     if not 0 < fraction < 1:
         raise UsageError(f"the share that is held out is between 0 and 1, not {fraction}.")
     if len(data) < 2:
-        raise DataError(f"{len(data)} items cannot be parted.")
+        raise DataError(
+            f"{len(data)} item{'s' * (len(data) != 1)} cannot be parted: some are to learn from, others are held out."
+        )
     rng = np.random.default_rng(seed % 2**63)
     if data.groups is not None or data.several:
         held = _whole_groups(data, fraction, rng)
@@ -149,6 +152,18 @@ def _held_out(data: Labelled, fraction: float, seed: int, name: str, drawn: list
         f"The {name} part is {len(held)} of {len(data)} items, drawn {', '.join([*how, f'with seed {seed}'])}."
     )
     return data.select(kept), data.select(held)
+
+
+def _refuse_one_class(data: Labelled, rest: Labelled, test: Labelled | None) -> None:
+    """Where so few items are left to learn from that the others have taken their classes with them."""
+    if data.labels is None or isinstance(data.items[0], tuple) or data.several:
+        return
+    if len(data.classes) > 1 and len(set(rest.labels or ())) < 2:
+        spare = " (--test-fraction 0 holds none out for a test)" if test is not None else ""
+        raise DataError(
+            f"the {len(data)} items have {len(data.classes)} classes; with {len(data) - len(rest)} items held out, the "
+            f"{len(rest)} left to learn from have but one: more items are needed{spare}."
+        )
 
 
 def _refuse_shared_groups(other: Labelled, part: Labelled, other_name: str, name: str) -> None:

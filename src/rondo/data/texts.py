@@ -101,6 +101,7 @@ def _rows(
     lines: Iterator[str], name: str, kind: str | None, options: TextFormat, labelled: bool | None
 ) -> Iterator[Row]:
     chosen = kind if options.format == "auto" else options.format
+    sniffed = chosen is None
     if chosen is None:
         chosen, lines = sniff(lines)
         if chosen == "tsv" and not labelled:
@@ -124,8 +125,14 @@ def _rows(
     found = False
     for record in itertools.islice(table.records, 1 if header and not table.named else 0, None):
         found = True
-        cells = by_name(record, columns, places, name) if table.named else record.cells
-        yield take(cells, Origin(name, record.number, record.noun))
+        try:
+            cells = by_name(record, columns, places, name) if table.named else record.cells
+            row = take(cells, Origin(name, record.number, record.noun))
+        except DataError as error:
+            if not (sniffed and table.named):
+                raise
+            raise DataError(f"{error} (It is taken for JSON lines; --format lines if it has a text a line.)") from None
+        yield row
     if not found:
         raise DataError(f"{name} has a header and no rows below it.")
 

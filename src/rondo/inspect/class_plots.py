@@ -86,7 +86,7 @@ def signal_with_influence(
     steps = np.arange(1, len(signal) + 1)
     for channel, values in enumerate(signal.T[:MOST_CHANNELS]):
         drawn.add_scatter(
-            x=steps, y=values, mode="lines", showlegend=False, name=str(channel + 1), yaxis="y",
+            x=steps, y=values, mode="lines", showlegend=signal.shape[1] > 1, name=str(channel + 1), yaxis="y",
             line={"width": 1.8, "color": INK if signal.shape[1] == 1 else SERIES[channel % len(SERIES)],
                   "dash": "solid" if channel < len(SERIES) else DASHES[0]},
         )  # fmt: skip
@@ -94,7 +94,7 @@ def signal_with_influence(
         x=steps, y=weights, yaxis="y2", showlegend=False, name=label("influence", language),
         marker={"color": np.where(weights > 0, ORANGE, BLUE).tolist(), "line": {"width": 0}},
     )  # fmt: skip
-    drawn.update_xaxes(title_text=label("time_step", language))
+    drawn.update_xaxes(title_text=label("time_step", language), anchor="y2")  # below the bars, not upon them
     drawn.update_layout(
         bargap=0,
         yaxis={"domain": [0.36, 1]},

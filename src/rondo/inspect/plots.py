@@ -191,7 +191,7 @@ def learning_curves(
     kept += [score.value for score in baselines if math.isfinite(score.value)]
     if kept:
         low, high = min(kept), max(kept)
-        room = 0.07 * (high - low) or 0.05 * abs(high) or 1.0
+        room = 0.07 * (high - low) or 0.05 * abs(high) or (0.05 if metric.percent else 1.0)
         drawn.update_yaxes(range=[low - room, high + room])
     names = [trace.name for trace in drawn.data]
     if sum(map(len, names)) > LEGEND_WIDTH:  # then each stands in a line of its own

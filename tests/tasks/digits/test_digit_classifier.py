@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 import rondo
 from rondo.errors import DataError, UsageError
@@ -107,6 +109,17 @@ def test_a_pickle_and_a_folder_are_the_same_estimator(permute: int | None, tmp_p
 def test_cross_validation_works() -> None:
     scores = cross_val_score(rondo.DigitClassifier(**QUICK, threads=1), IMAGES, DIGITS, cv=2, n_jobs=2)
     assert scores.shape == (2,)
+
+
+def test_pipelines_and_searches_work() -> None:
+    rows = IMAGES.reshape(len(IMAGES), -1)
+    classifier = rondo.DigitClassifier(**QUICK, threads=1)
+    piped = make_pipeline(MinMaxScaler(), classifier).fit(rows, DIGITS)
+    assert piped.predict(rows[:5]).shape == (5,)
+    assert not np.array_equal(piped.predict_proba(rows), piped[-1].predict_proba(rows))  # the scaler is in between
+    search = GridSearchCV(classifier, {"order": ["rows", "columns"]}, cv=2).fit(rows, DIGITS)
+    assert search.best_params_["order"] in ("rows", "columns")
+    assert search.best_estimator_.predict(rows[:5]).shape == (5,)
 
 
 def test_a_file_of_images_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.datasets import load_digits
 
 import rondo
 from rondo.errors import DataError, UsageError
+from rondo.evaluation.classification import Predictions
+from rondo.tasks.digits.report import tiles
 from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
 
 SMALL = {"hidden": 12, "steps": 5, "warmup_steps": 0}
@@ -69,10 +72,11 @@ def test_page_and_card_hold_the_baselines(trained: tuple[Path, dict[str, Any]]) 
     page, card = shown(trained[0] / "report.html"), (trained[0] / "README.md").read_text()
     for said in (
         "A classifier of images, read by rows", "Images and what was read in them", "The worst mistakes",
-        "Orange: pixels that spoke for", "Learning curves", "8 x 8 pixels are read row by row",
+        "Orange: what spoke for", "pixel by pixel", "Learning curves", "8 x 8 pixels are read row by row",
         "359 of 1797 items, drawn by class, with seed 0",
     ):  # fmt: skip
         assert said in page, said
+    assert "Others than those above" in page
     for said in ("majority class", "logistic regression", "nearest neighbour", "gru", f"rondo evaluate {trained[0]}"):
         assert said in page
         assert said in card
@@ -136,3 +140,11 @@ def test_a_training_that_broke_off_ends_with_the_same_weights(tmp_path: Path, no
         rondo.train("digits", out=tmp_path / "m", progress=CrashAt(25), baselines=False, **{**SMALL, **options})
     train(tmp_path / "m", resume=True, **options)
     assert same(weights(tmp_path / "m"), weights(tmp_path / "whole"))
+
+
+def test_images_that_are_left_out_give_room_to_others() -> None:
+    items = np.arange(6)[:, None, None] * np.ones((1, 2, 2))
+    predictions = Predictions(np.array([0, 0, 1, 1, 0, 1]), np.array([0, 1, 1, 1, 0, 0]), ("a", "b"))
+    run: Any = SimpleNamespace(judgement=SimpleNamespace(predictions=predictions, data=SimpleNamespace(items=items)))
+    assert [tile.pixels[0, 0] for tile in tiles(run, 3)] == [1, 5, 0]
+    assert [tile.pixels[0, 0] for tile in tiles(run, 3, leave={1, 0})] == [5, 2, 3]

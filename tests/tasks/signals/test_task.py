@@ -68,7 +68,7 @@ def test_the_page_says_all_that_it_should(file: Path, tmp_path: Path) -> None:
     page = shown(tmp_path / "m" / "report.html")
     for said in (
         "A classifier of signals", "Accuracy beside the baselines", "Class by class", "The worst mistakes",
-        "Orange bars: steps that spoke for", "waves.ts, line", "Learning curves", "12 to 24 steps of 2 channels",
+        "Bars are steps. Orange: what spoke for", "waves.ts, line", "Learning curves", "12 to 24 steps of 2 channels",
         "Each channel is scaled", "noise of 0.1 deviations", "up to 10% faster or slower", "rondo predict",
     ):  # fmt: skip
         assert said in page, said

@@ -80,13 +80,16 @@ def add_mistakes(report: Report, run: ClassRun, show: Callable[[Section, Sequenc
     wrong = int((predictions.predicted != predictions.true).sum())
     section = report.section("The worst mistakes")
     if predictions.several:
-        counted = f"{predictions.true.size:,} decisions ({len(predictions):,} {run.unit}, each class yes or no)"
+        counted, were = (
+            f"{predictions.true.size:,} decisions ({len(predictions):,} {run.unit}, each class yes or no)",
+            "",
+        )
     else:
-        counted = f"{len(predictions):,} {run.unit}"
+        counted, were = f"{len(predictions):,} {run.unit}", "classified "
     if not wrong:
-        section.text(f"None of the {counted} was wrong.")
+        section.text(f"None of the {counted} was {were}wrong.")
         return
-    section.text(f"{wrong:,} of {counted} were wrong. Here are those of which the model was most sure.")
+    section.text(f"{wrong:,} of {counted} were {were}wrong. Here are those of which the model was most sure.")
     show(section, worst_mistakes(run))
 
 

@@ -71,6 +71,8 @@ def unlabelled(own: Sequence[str], options: ClassifyOptions) -> Unlabelled | Non
     source = options.pretraining.pretrain
     if source is None:
         return None
+    if source != OWN_TEXTS and not Path(source).exists():
+        raise DataError(f"{source} does not exist; --pretrain names a file of texts, or self")
     if options.model.vectors is not None:
         raise UsageError("--pretrain learns token vectors of its own: give it or --vectors")
     if options.model.bidirectional:

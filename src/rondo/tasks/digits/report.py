@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from rondo.inspect import Report, Section, Tile, metric_of, scores_of
 from rondo.inspect.saliency import contributions
-from rondo.tasks.classification.mistakes import Mistake, colours
+from rondo.tasks.classification.mistakes import Mistake, colours, worst_mistakes
 from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classification.page import Page, Words, network_of, write_page
 from rondo.tasks.classification.report import ClassRun, add_curves
@@ -34,7 +34,7 @@ def write_report(run: ClassRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
     encoder: Any = run.model.encoder
     notes = data_notes(encoder, run.model.config["options"]["data"])
-    write_page(run, Page(WORDS, show=partial(_show, run), notes=notes, more=partial(_add_tiles, run)))
+    write_page(run, Page(WORDS, show=partial(_show, run), notes=notes, more=partial(_add_others, run)))
 
 
 def data_notes(encoder: ImageEncoder, data: dict[str, Any]) -> list[str]:
@@ -66,16 +66,28 @@ def add_digit_sections(report: Report, run: ClassRun) -> None:
     add_curves(report, run)
 
 
-def tiles(run: ClassRun, shown: int = SHOWN) -> list[Tile]:
-    """Held-out images with what was read in them: every mistake first, as far as there is room."""
+def tiles(run: ClassRun, shown: int = SHOWN, *, leave: Collection[int] = ()) -> list[Tile]:
+    """Held-out images but for those to ``leave``, with what was read in them: every mistake first, if there is room."""
     predictions, data = run.judgement.predictions, run.judgement.data
     wrong = predictions.predicted != predictions.true
-    order = np.argsort(~wrong, kind="stable")[:shown].tolist()
+    order = [i for i in np.argsort(~wrong, kind="stable").tolist() if i not in leave][:shown]
     names = predictions.classes
     return [
         Tile(np.asarray(data.items[i], float), str(names[predictions.predicted[i]]), str(names[predictions.true[i]]))
         for i in order
     ]
+
+
+def _add_others(run: ClassRun, report: Report) -> None:
+    """Images that are not among the worst mistakes, which stand above."""
+    if run.judgement.predictions.several:
+        return
+    above = {mistake.index for mistake in worst_mistakes(run)}
+    shown = tiles(run, leave=above)
+    if shown:
+        report.section("Images and what was read in them").text(
+            "Others than those above; what was read wrong comes first."
+        ).tiles(shown)
 
 
 def _add_tiles(run: ClassRun, report: Report) -> None:

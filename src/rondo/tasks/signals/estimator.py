@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from sklearn.utils.validation import check_array, validate_data
 
 from rondo.data.files import Paths
-from rondo.data.labelled import Labelled
+from rondo.data.labelled import Labelled, Row
 from rondo.data.signals import SignalFormat, as_signals, iter_signals, read_signals
+from rondo.errors import DataError
 from rondo.evaluation.neighbours import NearestNeighbour
 from rondo.evaluation.rivals import Majority
 from rondo.tasks.answers import Answer
@@ -73,7 +74,8 @@ class SignalClassifier(ClassifierEstimator):
         self, source: str | Path | TextIO, reading: SignalFormat | None = None, *, at_once: int | None = None
     ) -> Iterator[Answer]:
         """The class of each signal of a file, or of an open one; see `rondo predict`."""
-        rows = iter_signals(source, reading or self.reading())
+        reading = reading or self.reading()
+        rows = self._with_known_classes(iter_signals(source, reading), source, reading)
         return answers(self.model_, checked_rows(self.model_, rows), at_once=at_once)
 
     def evaluate(self, paths: Paths, *, reading: SignalFormat | None = None) -> dict[str, Any]:
@@ -82,11 +84,32 @@ class SignalClassifier(ClassifierEstimator):
         data = checked_items(self.model_, read_signals(paths, reading or self.reading()))
         return evaluation(self.model_, data, (Majority, NearestNeighbour), started=started)
 
+    def _with_known_classes(self, rows: Iterable[Row], source: Any, reading: SignalFormat) -> Iterator[Row]:
+        """The rows of a table of numbers, unless their first values stand where the classes were in training."""
+        told = reading.label_column is not None or reading.series_column is not None
+        table = not told and reading.format in ("auto", "table") and not str(source).lower().endswith((".ts", ".npz"))
+        known = set(map(str, self.model_.classes.names))
+        for row in rows:
+            if table and row.label is not None and str(row.label) not in known and _is_number(row.label):
+                raise DataError(
+                    f"{row.origin}: its first value, {row.label}, stands where classes stand, and is none that the "
+                    "model knows. --label-column none: the lines have no class; --label-column 1: they have one."
+                )
+            yield row
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _is_number(label: Any) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_table(rows: Sequence[Any]) -> bool:
