@@ -1,14 +1,13 @@
 // Backpropagation through time: the derived step from the last to the first, then the matrices' gradients.
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "run.h"
 
 namespace rondo {
 namespace {
-
-constexpr int FEW_ROWS = 64;
 
 template <class T>
 void copy_or_clear(T* to, const T* from, std::ptrdiff_t n) {
@@ -179,29 +178,47 @@ void Engine<T>::Run::Member::clear_left_out(int begin, int end) {
     }
 }
 
-// Right sides as [columns in the kernel's rows][step and row][such a column]: what the kernel reads is together.
+// Right sides as [columns in the kernel's rows][step and row][such a column]: what the kernel reads is together. Each is
+// read once, row after row as it lies.
 template <class T>
 void Engine<T>::Run::Member::pack_rights(int begin, int end) {
+    static_assert(MAX_ROWS <= PANEL);
+    const int steps = end - begin;
     for (std::size_t i = 0; i < run.engine.outers_.size(); ++i) {
         bool done = false;
         for (std::size_t j = 0; j < i; ++j) done = done || run.right_offsets[j] == run.right_offsets[i];
         if (done) continue;
         const OuterProduct& product = run.engine.outers_[i];
         const int best = run.engine.kernels_.best_rows[product.lefts.size()];
-        const int number = run.plan.operands[product.right].index;
-        const Rows& place = run.rows[number];
+        const Rows& place = run.rows[run.plan.operands[product.right].index];
         const Share share(ceil_div(product.columns, best), id, run.members);
-        for (int tile = share.first; tile < share.last; ++tile) {
-            T* to = run.packed_rights.template as<T>() + run.right_offsets[i] +
-                    static_cast<std::ptrdiff_t>(tile) * best * run.chunk * run.R;
-            const int columns = std::min(best, product.columns - tile * best);
-            for (int step = 0; step < end - begin; ++step) {
-                const int n_running = run.call.lanes ? run.call.lanes->running[begin + step] : run.R;
-                const T* from = at(step)[product.right].base + static_cast<std::ptrdiff_t>(tile) * best;
-                for (int r = 0; r < run.R; ++r, to += best, from += place.row) {
-                    if (r >= n_running) std::fill_n(to, best, T(0));
-                    else for (int k = 0; k < columns; ++k) to[k] = from[k];
+        const std::ptrdiff_t tile_size = static_cast<std::ptrdiff_t>(best) * run.chunk * run.R;
+        T* const packed = run.packed_rights.template as<T>() + run.right_offsets[i];
+        // `loose`: what is written behind the columns belongs to rows that are yet to come.
+        const int behind = ceil_div(PANEL - best, best);
+        const auto pack_row = [&](const T* from, int step, int r, bool loose) {
+            T* to = packed + share.first * tile_size + (static_cast<std::ptrdiff_t>(step) * run.R + r) * best;
+            for (int tile = share.first; tile < share.last; ++tile, to += tile_size) {
+                const int column = tile * best, columns = std::min(best, product.columns - column);
+                if (!from) std::fill_n(to, best, T(0));
+                else if (loose && column + PANEL <= product.columns) std::memcpy(to, from + column, sizeof(T) * PANEL);
+                else for (int k = 0; k < columns; ++k) to[k] = from[column + k];
+            }
+        };
+        if (place.in_place && std::abs(place.time) < std::abs(place.row)) {
+            const T* const first = at(0)[product.right].base;
+            for (int r = 0; r < run.R; ++r) {
+                for (int step = 0; step < steps; ++step) {
+                    pack_row(first + r * place.row + step * place.time, step, r, r + behind < run.R);
                 }
+            }
+            continue;
+        }
+        for (int step = 0; step < steps; ++step) {
+            const int n_running = run.call.lanes ? run.call.lanes->running[begin + step] : run.R;
+            const T* from = at(step)[product.right].base;
+            for (int r = 0; r < run.R; ++r, from += place.row) {
+                pack_row(r < n_running ? from : nullptr, step, r, step * run.R + r + behind < steps * run.R);
             }
         }
     }

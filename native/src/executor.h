@@ -154,6 +154,8 @@ private:
     Memory constants_;
     bool is_scan_ = false;    // no step waits for more than its own units
     bool in_place_ = false;   // and all values are read and written where the caller has them
+    std::vector<bool> operand_read_;                     // by instructions
+    std::vector<bool> read_by_code_, read_by_products_;  // row buffers, by instructions and by products in order
     const Bfloat16Kernels* halves_ = nullptr;
 };
 

@@ -29,7 +29,7 @@ enum class Code : std::int32_t {
 
 struct Instruction {
     Code code;
-    std::int32_t dst, a, b, c, d;  // numbers of operands; unused ones are 0
+    std::int32_t dst, a, b, c, d;  // numbers of operands; unused ones are as a
 };
 
 // An operand at one time step. Element (row r, panel j, lane l) of a tile that begins at row r0 and panel j0

@@ -51,6 +51,33 @@ Engine<T>::Engine(const Plan& plan, const Sizes& sizes, const Kernels<T>& kernel
         }
     }
 
+    operand_read_.resize(plan_.operands.size());
+    read_by_code_.resize(plan_.rows.size());
+    read_by_products_.resize(plan_.rows.size());
+    const auto mark = [&](std::vector<bool>& readers, int number) {
+        if (plan_.operands[number].place == Place::row) readers[plan_.operands[number].index] = true;
+    };
+    for (const Stage& stage : plan_.stages) {
+        for (const auto* code : {&stage.code, &stage.row_code}) {
+            for (const Instruction& one : *code) {
+                for (int number : {one.a, one.b, one.c, one.d}) {
+                    operand_read_[number] = true;
+                    mark(read_by_code_, number);
+                }
+            }
+        }
+    }
+    for (const auto* products : {&hoisted_, &after_}) {
+        for (const Product_& product : *products) {
+            for (int number : product.sources) mark(read_by_products_, number);
+        }
+    }
+    for (const auto& products : stage_products_) {
+        for (const Product_& product : products) {
+            for (int number : product.sources) mark(read_by_products_, number);
+        }
+    }
+
     std::vector<int> blocks(plan_.parameters.size());
     for (const Outer& outer : plan_.outers) {
         for (const Left& left : outer.lefts) ++blocks[left.parameter];

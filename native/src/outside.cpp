@@ -1,6 +1,7 @@
 // Where a run meets the arrays of its caller: inputs, outputs, and the states of sequences that begin and end.
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "run.h"
 
@@ -12,6 +13,26 @@ Element* Engine<T>::Run::Member::outside(const Given<Element>& array, int t, int
     if (!run.call.lanes) return array.data + r * array.batch + (run.call.reverse ? run.steps - 1 - t : t) * array.time;
     const auto at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r];
     return at < 0 ? nullptr : array.data + at / run.call.T_ * array.batch + at % run.call.T_ * array.time;
+}
+
+// x is read where the caller has it, where no instruction reads whole panels of it, and its rows lie as a kernel takes
+// them: close to each other. Rows of sequences of a power of two would share cache sets. What is packed first may lie
+// anywhere.
+template <class T>
+bool Engine<T>::Run::stays_outside(std::size_t number, Rows& place) const {
+    const RowBuffer& buffer = plan.rows[number];
+    if (call.lanes || engine.halves_ || static_cast<std::int64_t>(R) * steps <= FEW_ROWS) return false;
+    // A scan reads whole panels, but asks for them a step ahead.
+    const bool streamed = buffer.role == Role::dy && engine.is_scan_ && engine.units(buffer.width) == engine.padded(buffer.width);
+    if (!streamed && (buffer.role != Role::x || engine.read_by_code_[number])) return false;
+    const Given<const T>& from = streamed ? asked->dy : call.x[buffer.part];
+    const std::ptrdiff_t time = call.reverse ? -from.time : from.time, row = R == 1 ? time : from.batch;
+    const bool one_distance = time == R * row, close = row <= 2 * engine.padded(buffer.width) && R >= ROWS_EACH * members;
+    if (engine.read_by_products_[number] && !one_distance && !close) return false;
+    place.base = const_cast<T*>(from.data) + (call.reverse ? (steps - 1) * from.time : 0);
+    place.time = time;
+    place.row = row;
+    return place.in_place = true;
 }
 
 // Rows given from outside are brought into the chunk: x, masks, gradients of the outputs.
@@ -26,13 +47,9 @@ void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
                                                          : run.asked->dy;
         const Rows& place = run.rows[i];
         const int n = run.engine.units(buffer.width);
-        for (int step = share.first; step < share.last; ++step) {
-            T* to = place.base + step * place.time;
-            const int t = begin + step;
-            for (int r = first_row; r < last_row; ++r) {
-                copy_rows<T>(to + r * place.row, 0, outside(from, t, r), 0, 1, n);
-            }
-        }
+        each_as_it_lies(share, from, [&](int step, int r) {
+            copy_rows<T>(place.base + step * place.time + r * place.row, 0, outside(from, begin + step, r), 0, 1, n);
+        });
     }
 }
 
@@ -49,13 +66,11 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
         const Given<T> to = role == Role::dx ? run.asked->dx[buffer.part] : run.y;
         const Rows& place = run.rows[i];
         const int n = run.engine.units(buffer.width);
-        for (int step = share.first; step < share.last; ++step) {
+        each_as_it_lies(share, to, [&](int step, int r) {
             const int t = begin + step;
-            const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time;
-            for (int r = first_row; r < last_row; ++r) {
-                if (T* const target = outside(to, t, r)) std::memcpy(target, from + r * place.row, sizeof(T) * n);
-            }
-        }
+            const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time + r * place.row;
+            if (T* const target = outside(to, t, r)) std::memcpy(target, from, sizeof(T) * n);
+        });
     }
 }
 

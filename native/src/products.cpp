@@ -194,7 +194,11 @@ template <class T>
 void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& products, int begin, int end) {
     const int n = end - begin;
     for (const Product_& product : products) {
-        const bool whole = last_row - first_row == run.R;
+        // Where x is read as it lies, that may be otherwise.
+        const Operand& source = run.plan.operands[product.sources[0]];
+        const Rows* const outside =
+            source.place == Place::row && run.rows[source.index].in_place ? &run.rows[source.index] : nullptr;
+        const bool whole = last_row - first_row == run.R && (!outside || outside->time == run.R * outside->row);
         Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : run.members);
         if (product.half) {
             // Step by step, so that rounded rows are those of one step; all of them where they are one block.

@@ -10,7 +10,6 @@ constexpr int FORWARD_ROWS = 192, BACKWARD_ROWS = 384;  // of a chunk, over step
 constexpr double ALONE_BELOW = 4e5;                     // multiply-adds of a run
 constexpr double STEP_ALONE_BELOW = 6e4;                // of a step, where its panels would be divided
 constexpr std::size_t APART = 2;                        // elements that keep members off each other's cache lines
-constexpr int ROWS_EACH = 8;                            // rows for each member, where rows are divided
 
 }  // namespace
 
@@ -89,7 +88,7 @@ void Engine<T>::Run::allocate_rows(Residuals<T>* own, const Residuals<T>* saved)
             own->own.emplace_back(checked_bytes(sizeof(T), {states.entries, entry}));
             states.first = own->own.back().template as<T>() - (states.step < 0 ? states.step * steps : 0);
         }
-        if (in_place && lies_outside(buffer, place, own)) continue;
+        if (in_place ? lies_outside(buffer, place, own) : stays_outside(i, place)) continue;
         if (buffer.role == Role::state && own) {
             const States<T>& states = own->states[buffer.part];
             place.base = states.first;

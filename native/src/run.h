@@ -10,6 +10,8 @@
 namespace rondo {
 
 constexpr int MAX_SOURCES = 64;
+constexpr int ROWS_EACH = 8;  // rows for each member, where rows are divided
+constexpr int FEW_ROWS = 64;  // of batch and time: see find_few
 constexpr int HALF_GAP = 32;  // between rounded rows, against rows that share cache sets
 
 // Zeros where `from` is null.
@@ -28,7 +30,7 @@ struct Engine<T>::Run {
         T* base = nullptr;
         std::ptrdiff_t time = 0, row = 0;
         bool chunked = false, ring = false;
-        // Runs in place: the steps are read in the caller's memory, or written here and passed on, step by step.
+        // Read in the caller's memory; or in runs in place, written here and passed on, step by step.
         bool in_place = false;
         T* out = nullptr;
         std::ptrdiff_t out_time = 0, out_row = 0;
@@ -120,11 +122,31 @@ struct Engine<T>::Run {
         void run_tile(const std::vector<Instruction>& code, const Bound<T>* operands, int width, int row, int rows,
                       int panel, int panels);
         void scan(int begin, int end);
-        void run_fetching(const std::vector<int>& read, int step, bool last, int row, int panel, int panels);
+        // An operand whose steps come from memory one after the other, `time` apart in the order of the run.
+        struct Stream {
+            int operand;
+            std::ptrdiff_t time;
+        };
+        std::vector<Stream> streams() const;
+        void run_fetching(const std::vector<Stream>& streams, int step, bool last, int row, int rows, int panel,
+                          int panels);
         void pass_on(int t, int row, int panel, int panels) const;
         // The element of an outer array where row r's step t begins; null where the row has nothing to do.
         template <class Element>
         Element* outside(const Given<Element>& array, int t, int r) const;
+        // Goes through steps and the member's rows in the order in which they lie in an outer array, as memory is read
+        // ahead along them.
+        template <class Element, class Work>
+        void each_as_it_lies(const Share& steps, const Given<Element>& array, const Work& work) const {
+            const int last_step = steps.last;
+            if (!run.call.lanes && array.time < array.batch) {
+                for (int r = first_row; r < last_row; ++r)
+                    for (int step = steps.first; step < last_step; ++step) work(step, r);
+            } else {
+                for (int step = steps.first; step < last_step; ++step)
+                    for (int r = first_row; r < last_row; ++r) work(step, r);
+            }
+        }
         void gather(Role role, int begin, int end);
         void scatter(Role role, int begin, int end);
         // Of sequences that begin before, or end after, step t.
@@ -140,7 +162,7 @@ struct Engine<T>::Run {
 
     void allocate_rows(Residuals<T>* own, const Residuals<T>* saved);
     bool lies_outside(const RowBuffer& buffer, Rows& place, Residuals<T>* own);
-    std::vector<int> read_in_place() const;
+    bool stays_outside(std::size_t number, Rows& place) const;
     void allocate_work();
     void divide();
     void find_few();

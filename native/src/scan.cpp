@@ -57,44 +57,59 @@ bool Engine<T>::Run::lies_outside(const RowBuffer& buffer, Rows& place, Residual
     return true;
 }
 
-// Operands that are read in main memory.
+// What a step reads from memory: nothing before it has read or written it, not for long at least.
 template <class T>
-std::vector<int> Engine<T>::Run::read_in_place() const {
-    std::vector<int> found;
-    for (std::size_t i = 0; i < plan.operands.size(); ++i) {
-        const Operand& operand = plan.operands[i];
-        if (operand.place != Place::row) continue;
-        const Rows& place = rows[operand.index];
-        // Of the states, the new one was read as the former one in the step that came before.
-        const bool saved = backward && plan.rows[operand.index].role == Role::state && operand.ahead == 0;
-        if (saved || (place.in_place && !place.out)) found.push_back(static_cast<int>(i));
+auto Engine<T>::Run::Member::streams() const -> std::vector<Stream> {
+    std::vector<Stream> found;
+    for (const Moving& one : moving) {
+        const Operand& operand = run.plan.operands[one.operand];
+        bool streamed = run.engine.operand_read_[one.operand];
+        if (operand.place == Place::row) {
+            const Rows& place = run.rows[operand.index];
+            // Of the states, the new one was read as the former one in the step that came before.
+            const bool saved = run.backward && run.plan.rows[operand.index].role == Role::state && operand.ahead == 0;
+            streamed = streamed && (saved || (place.in_place && !place.out));
+        } else {
+            streamed = streamed && operand.place == Place::kept && run.backward;
+        }
+        if (streamed) found.push_back({one.operand, run.backward ? -one.time : one.time});
     }
     return found;
 }
 
-// Computes a tile of one row, and between its instructions asks for what the next step reads: all at once would
-// be more than can be under way. It goes into the second level, as the first one is full of this step.
+// Computes a tile, and between its instructions asks for what the next step reads: all at once would be more than can
+// be under way. It goes into the second level, as the first one is full of this step.
 template <class T>
-void Engine<T>::Run::Member::run_fetching(const std::vector<int>& read, int step, bool last, int row, int panel,
-                                          int panels) {
-    constexpr int LINE = 64 / sizeof(T);
+void Engine<T>::Run::Member::run_fetching(const std::vector<Stream>& streams, int step, bool last, int row, int rows,
+                                          int panel, int panels) {
+    constexpr int LINE = 64 / sizeof(T), LINES = PANEL / LINE;
     const Stage& stage = run.plan.stages[0];
-    Tile<T> tile = tile_of(stage.code, at(step), stage.width, row, 1, panel, panels);
-    const int lines = panels * (PANEL / LINE), instructions = tile.instructions;
-    const int all = last ? 0 : lines * static_cast<int>(read.size());
+    Tile<T> tile = tile_of(stage.code, at(step), stage.width, row, rows, panel, panels);
+    const int vectors = rows * panels, instructions = tile.instructions;
+    const int all = last ? 0 : vectors * static_cast<int>(streams.size());
     tile.instructions = 1;
-    const T* next = nullptr;
+    const T *next_row = nullptr, *next = nullptr;
+    const Bound<T>* bound = nullptr;
     std::size_t stream = 0;
-    int line = lines;  // of this stream
+    int r = rows, p = panels;  // of this stream
     for (int k = 0, done = 0; k < instructions; ++k, ++tile.code) {
-        for (const int until = all / instructions * (k + 1) + all % instructions; done < until; ++done, ++line) {
-            if (line == lines) {
-                const int number = read[stream++];
-                const Rows& place = run.rows[run.plan.operands[number].index];
-                next = at(step)[number].base + (run.backward ? -place.time : place.time) + row * place.row + panel * PANEL;
-                line = 0;
+        for (const int until = all / instructions * (k + 1) + all % instructions; done < until; ++done) {
+            if (p == panels) {
+                if (r == rows) {
+                    bound = &at(step)[streams[stream].operand];
+                    next_row = bound->base + streams[stream].time + row * bound->tile_row + panel * bound->tile_panel;
+                    ++stream;
+                    r = 0;
+                } else {
+                    next_row += bound->row;
+                }
+                ++r;
+                next = next_row;
+                p = 0;
             }
-            __builtin_prefetch(next + line * LINE, 0, 2);
+            for (int line = 0; line < LINES; ++line) __builtin_prefetch(next + line * LINE, 0, 2);
+            next += bound->panel;
+            ++p;
         }
         run.engine.kernels_.tile(tile);
     }
@@ -118,20 +133,16 @@ template <class T>
 void Engine<T>::Run::Member::scan(int begin, int end) {
     const Stage& stage = run.plan.stages[0];
     const Share mine = panels_of(stage.width);
-    const std::vector<int> read = run.in_place ? run.read_in_place() : std::vector<int>();
+    const std::vector<Stream> read = streams();
     for (int panel = mine.first; panel < mine.last; panel += run.tile_panels) {
         const int panels = std::min(run.tile_panels, mine.last - panel);
         for (int row = first_row; row < last_row; row += run.tile_rows) {
             const int rows = std::min(run.tile_rows, last_row - row);
             for (int i = 0; i < end - begin; ++i) {
-                const int step = run.backward ? end - begin - 1 - i : i;
-                if (run.in_place) {
-                    const int t = begin + step;
-                    run_fetching(read, step, t == (run.backward ? 0 : run.steps - 1), row, panel, panels);
-                    pass_on(t, row, panel, panels);
-                } else {
-                    run_tile(stage.code, at(step), stage.width, row, rows, panel, panels);
-                }
+                const int step = run.backward ? end - begin - 1 - i : i, t = begin + step;
+                const bool last = run.in_place ? t == (run.backward ? 0 : run.steps - 1) : i + 1 == end - begin;
+                run_fetching(read, step, last, row, rows, panel, panels);
+                if (run.in_place) pass_on(t, row, panel, panels);
             }
         }
     }

@@ -159,4 +159,4 @@ def _stage(stage: Stage, group: Any) -> tuple[Any, ...]:
 
 
 def _instruction(one: Instruction) -> tuple[int, ...]:
-    return (int(one.code), one.dst, *(*one.args, 0, 0, 0, 0)[:4])
+    return (int(one.code), one.dst, *(one.args + one.args[:1] * 4)[:4])

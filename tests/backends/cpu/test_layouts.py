@@ -1,0 +1,61 @@
+"""Wherever x and the gradient of the outputs lie in memory: read in place or gathered, the results are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from rondo.backends.cpu.native import why_not
+from rondo.layers import Recurrent
+from rondo.testing.tolerances import assert_close
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+Drawn = Callable[..., Tensor]
+
+LAYOUTS: dict[str, Callable[[Drawn, int, int, int], Tensor]] = {
+    "batch first": lambda draw, B, T, N: draw(B, T, N),
+    "time first": lambda draw, B, T, N: draw(T, B, N).transpose(0, 1),
+    "part of a wider one": lambda draw, B, T, N: draw(B, T, N + 5)[:, :, 3 : 3 + N],
+    "part of a wider one, time first": lambda draw, B, T, N: draw(T, B, N + 5).transpose(0, 1)[:, :, 3 : 3 + N],
+    "every other step": lambda draw, B, T, N: draw(B, 2 * T, N)[:, ::2],
+    "the same at all steps": lambda draw, B, T, N: draw(B, 1, N).expand(B, T, N),
+    "the same for all sequences": lambda draw, B, T, N: draw(1, T, N).expand(B, T, N),
+    "units apart": lambda draw, B, T, N: draw(B, N, T).transpose(1, 2),
+}
+SIZES = {"rows": (24, 7), "few rows": (3, 30), "one sequence": (1, 90), "one step": (70, 1)}
+
+
+@pytest.fixture(autouse=True, params=[1, 3], ids=["one thread", "three"])
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize(("cell", "I", "H"), [("gru", 5, 33), ("lstm", 17, 9), ("min_gru", 16, 48), ("indrnn", 13, 41), ("rnn", 16, 32)])
+def test_results_do_not_depend_on_where_arrays_lie(cell: str, I: int, H: int, sizes: str, layout: str) -> None:
+    random = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+    B, T = SIZES[sizes]
+    layer = Recurrent(cell, I, H, bidirectional=True, dtype=torch.float64, backend="cpu")
+    x, dy = LAYOUTS[layout](draw, B, T, I), LAYOUTS[layout](draw, B, T, 2 * H)
+    names, weights = zip(*layer.named_parameters(), strict=True)
+    # With lengths everything is gathered, also where they are those of x.
+    expected = layer(x.contiguous(), lengths=[T] * B).sequence
+    gradients = torch.autograd.grad(expected, weights, dy.contiguous())
+    with torch.no_grad():
+        assert_close(layer(x).sequence, expected, torch.float64)
+    found = layer(x).sequence
+    assert_close(found, expected, torch.float64)
+    for name, ours, theirs in zip(names, torch.autograd.grad(found, weights, dy), gradients, strict=True):
+        assert_close(ours, theirs, torch.float64, what=name, gradients=True)
