@@ -31,24 +31,26 @@ LENGTHS = (9, 4, 1, 0, 2)
 SMALL: dict[str, Any] = {"cell": "gru", "layers": 1, "hidden": 12, "output_dropout": 0.0}
 KINDS: dict[str, dict[str, Any]] = {
     "tokens": {"embedding": 5},
+    "pairs": {"embedding": 5, "pair_embedding": 3},
     "numbers": {},
     "convolved": {"conv_channels": 6, "conv_kernel": 3},
     "two with strides": {"conv_channels": 6, "conv_layers": 2, "conv_stride": 2},
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
+OF_TOKENS = ("tokens", "pairs")
 
 
 def made(kind: str = "numbers", *, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     given = {**SMALL, **KINDS[kind], **options}
-    if kind == "tokens":
+    if kind in OF_TOKENS:
         return token_classifier(8, 4, TokenClassifierOptions(**given)).double()
     return number_classifier(3, 4, NumberClassifierOptions(**given)).double()
 
 
 def drawn(kind: str, B: int = 5, T: int = 9) -> Tensor:
     random = torch.Generator().manual_seed(1)
-    if kind == "tokens":
+    if kind in OF_TOKENS:
         return torch.randint(8, (B, T), generator=random)
     return torch.randn(B, T, 3, generator=random, dtype=torch.float64)
 
@@ -72,6 +74,44 @@ def test_padding_changes_nothing(kind: str, bidirectional: bool, readout: str) -
         alone = model(x[number : number + 1, :length])[0]
         assert_close(logits[number], alone, torch.float64, what=f"a sequence of {length} steps")
     assert not torch.allclose(logits, model(x))
+
+
+@pytest.mark.parametrize("kind", ["tokens", "pairs", "two with strides"])
+def test_padding_takes_no_shortcut(kind: str) -> None:
+    model, x = made(kind, shortcut=True).eval(), drawn(kind)
+    logits = model(padded(x, 30), lengths=LENGTHS)
+    for number, length in enumerate(LENGTHS):
+        alone = model(x[number : number + 1, :length])[0]
+        assert_close(logits[number], alone, torch.float64, what=f"a sequence of {length} steps")
+
+
+def test_the_shortcut_reads_mean_and_maximum_of_what_goes_in() -> None:
+    model, x = made("numbers", shortcut=True).eval(), drawn("numbers")
+    with torch.no_grad():
+        model.head.weight[:, : model.readout.output_size] = 0
+    beside = torch.cat([x.mean(1), x.max(1).values], 1)
+    expected = beside @ model.head.weight[:, model.readout.output_size :].T + model.head.bias
+    assert_close(model(x), expected, torch.float64)
+
+
+def test_a_pair_is_a_token_and_the_one_before_it() -> None:
+    torch.manual_seed(0)
+    tokens = torch.tensor([[1, 2, 3, 1, 2], [2, 3, 3, 2, 1], [5, 1, 2, 3, 0]])
+    made, _ = TokenInput(8, 5, pair_width=3)(tokens)
+    assert made.shape == (3, 5, 8)
+    pairs = [[(None if t == 0 else int(row[t - 1]), int(row[t])) for t in range(5)] for row in tokens]
+    vectors: dict[Any, Tensor] = {}
+    for row, of_row in zip(made[..., 5:], pairs, strict=True):
+        for vector, pair in zip(row, of_row, strict=True):
+            assert torch.equal(vectors.setdefault(pair, vector), vector)
+    every = torch.stack(list(vectors.values()))
+    assert len(every.unique(dim=0)) == len(every)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("tokens", {"shortcut": True}), ("pairs", {})], ids=str)
+def test_what_does_not_go_step_by_step_is_refused(kind: str, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="step by step"):
+        made(kind, **options).stepper()
 
 
 def test_both_directions_are_read_out() -> None:
@@ -103,7 +143,7 @@ def test_a_dropped_token_is_dropped_whole() -> None:
 @pytest.mark.parametrize(
     "options",
     [{"conv_channels": 7}, {"conv_layers": 2}, {"conv_kernel": 5}, {"conv_stride": 2}, {"conv_norm": "layer"},
-     {"readout": "max"},
+     {"readout": "max"}, {"shortcut": True},
      {"bidirectional": False}, {"hidden": 9}],
     ids=str,
 )  # fmt: skip
@@ -191,6 +231,7 @@ def test_batch_normalisation_remembers_many_batches() -> None:
     ("kind", "options", "said"),
     [
         ("tokens", {"embedding": 0}, "--embedding is at least 1"),
+        ("tokens", {"pair_embedding": -1}, "--pair-embedding is at least 0, not -1"),
         ("tokens", {"token_dropout": 1.0}, "token_dropout is a probability"),
         ("numbers", {"ensemble": 0}, "--ensemble is at least 1, not 0"),
         ("numbers", {"output_dropout": -0.1}, "output_dropout is a probability"),
@@ -212,9 +253,9 @@ def test_it_is_rebuilt_from_its_description(kind: str, ensemble: int) -> None:
     more = {"cell": "min_gru", "readout": "attention", "bidirectional": False, "ensemble": ensemble}
     options = {**SMALL, **KINDS[kind], **more}
     model = made(kind, **options)
-    given = (TokenClassifierOptions if kind == "tokens" else NumberClassifierOptions)(**options)
+    given = (TokenClassifierOptions if kind in OF_TOKENS else NumberClassifierOptions)(**options)
     config = json.loads(json.dumps({"network": describe(model, given)}))
-    again = rebuild(config, 8 if kind == "tokens" else 3, 4).double()
+    again = rebuild(config, 8 if kind in OF_TOKENS else 3, 4).double()
     again.load_state_dict(model.state_dict())
     assert same(again.state_dict(), model.state_dict())
     assert torch.equal(again.eval()(drawn(kind)), model.eval()(drawn(kind)))

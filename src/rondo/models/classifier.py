@@ -14,7 +14,8 @@ from rondo.cells import Cell
 from rondo.errors import ModelError, RondoError, UsageError
 from rondo.layers import Readout, ReadoutName, Stepper
 from rondo.layers.dropout import dropped, probability
-from rondo.layers.masks import checked_lengths
+from rondo.layers.masks import checked_lengths, valid_steps
+from rondo.layers.readout import max_over_steps, mean_over_steps
 from rondo.models.inputs import NormName, NumberInput, TokenInput
 from rondo.models.options import EnsembleOptions
 
@@ -28,6 +29,10 @@ class ClassifierOptions(EnsembleOptions):
     readout: ReadoutName = "last"
     """How the steps become one vector: the last step, mean or max over the steps, attention (a mean with learned
     weights), or concat: last, max and mean beside each other."""
+    shortcut: bool = False
+    """Let mean and maximum of what goes into the layers stand beside the read-out: then the network knows as well what
+    there is anywhere, in whatever order (after Lai et al. 2015, "Recurrent Convolutional Neural Networks for Text
+    Classification")."""
     output_dropout: float = 0.3
     """Probability of dropping values before the read-out's vector becomes classes."""
 
@@ -38,6 +43,8 @@ class TokenClassifierOptions(ClassifierOptions):
 
     embedding: int = 128
     """Width of the token vectors."""
+    pair_embedding: int = 0
+    """Width of vectors of pairs of neighbouring tokens, beside those of the tokens; 0: none."""
     token_dropout: float = 0.0
     """Probability of dropping a token whole."""
 
@@ -73,7 +80,9 @@ class SequenceClassifier(nn.Module):
         self.input = input
         self.recurrent = options.build(input.output_size, cell=cell, bidirectional=options.bidirectional)
         self.readout = Readout(options.readout, self.recurrent.output_size)
-        self.head = nn.Linear(self.readout.output_size, classes)
+        self.shortcut = options.shortcut
+        beside = 2 * input.output_size if options.shortcut else 0
+        self.head = nn.Linear(self.readout.output_size + beside, classes)
         self.output_dropout = probability("output_dropout", options.output_dropout)
 
     @property
@@ -99,6 +108,11 @@ class SequenceClassifier(nn.Module):
     def read(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
         """The same from what the input makes of a sequence: that is where gradients say what counted."""
         read = self.readout(self.recurrent(vectors, lengths=lengths, last_only=self.readout.name == "last"), lengths)
+        if self.shortcut:
+            there = vectors
+            if lengths is not None:
+                there = vectors * valid_steps(lengths, vectors.shape[1], vectors.device)[..., None]
+            read = torch.cat([read, mean_over_steps(there, lengths), max_over_steps(vectors, lengths)], 1)
         if self.training:
             read = dropped(read[:, None], self.output_dropout, locked=False)[:, 0]
         return self.head(read)
@@ -110,7 +124,11 @@ class SequenceClassifier(nn.Module):
         """
         if self.readout.name != "last":
             raise UsageError(f"the read-out '{self.readout.name}' needs the whole sequence; 'last' goes step by step")
+        if self.shortcut:
+            raise UsageError("the mean over the steps needs the whole sequence: no shortcut goes step by step")
         if isinstance(self.input, TokenInput):
+            if self.input.pairs is not None:
+                raise UsageError("pairs of tokens do not go step by step")
             return self.recurrent.stepper(batch_size, readout=self.head, tables=[(self.input.embedding.weight, 1.0)])
         if len(self.input.convolutions):
             raise UsageError("convolutions look ahead: this network does not go step by step")
@@ -167,7 +185,9 @@ def token_classifier(
     """A classifier of sequences of tokens."""
 
     def make() -> SequenceClassifier:
-        tokens = TokenInput(vocabulary_size, options.embedding, token_dropout=options.token_dropout)
+        tokens = TokenInput(
+            vocabulary_size, options.embedding, pair_width=options.pair_embedding, token_dropout=options.token_dropout
+        )
         return SequenceClassifier(tokens, classes, options, cell=cell)
 
     return _together(options, make)

@@ -16,6 +16,10 @@ NormName = Literal["batch", "layer"]
 
 SCALE = 0.1
 """Of token vectors at first."""
+PAIRS = 32_749
+"""Vectors that pairs of tokens share: a prime, so that pairs spread evenly."""
+SPREAD = 1_000_003
+"""Parts the numbers of pairs that differ in their first token: another prime."""
 EPSILON = 1e-5
 """Added to variances."""
 FORGOTTEN = 0.1
@@ -25,30 +29,44 @@ FORGOTTEN = 0.1
 class TokenInput(nn.Module):
     """A vector for each token, small at first: a classifier overfits to large ones, which are as good as noise.
 
-    ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros with this probability
-    (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification").
+    With ``pair_width`` each token has another beside it, for the pair that it forms with the token before. Pairs are
+    not counted but numbered by a hash; pairs that fall together share a vector, as in fastText (Joulin et al. 2016,
+    1607.01759). ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros with this
+    probability (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification").
     """
 
-    def __init__(self, vocabulary_size: int, width: int, *, token_dropout: float = 0.0) -> None:
+    def __init__(self, vocabulary_size: int, width: int, *, pair_width: int = 0, token_dropout: float = 0.0) -> None:
         super().__init__()
-        if width < 1:
-            raise UsageError(f"--embedding is at least 1, not {width}")
+        for name, value, least in (("embedding", width, 1), ("pair-embedding", pair_width, 0)):
+            if value < least:
+                raise UsageError(f"--{name} is at least {least}, not {value}")
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=SCALE)
+        self.pairs = nn.Embedding(PAIRS, pair_width) if pair_width else None
+        if self.pairs is not None:
+            nn.init.normal_(self.pairs.weight, std=SCALE)
         self.token_dropout = probability("token_dropout", token_dropout)
 
     @property
     def output_size(self) -> int:
         """The width of the vectors."""
-        return self.embedding.embedding_dim
+        return self.embedding.embedding_dim + (self.pairs.embedding_dim if self.pairs is not None else 0)
 
     def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Vectors (B, T, width) of tokens (B, T), and the lengths as they were."""
         vectors: Tensor = self.embedding(tokens)
+        if self.pairs is not None:
+            vectors = torch.cat([vectors, self.pairs(self._numbered(tokens))], -1)
         if self.training and self.token_dropout:
             kept = torch.rand(tokens.shape, device=tokens.device) >= self.token_dropout
             vectors = vectors * kept[..., None]
         return vectors, lengths
+
+    def _numbered(self, tokens: Tensor) -> Tensor:
+        """The number of the pair that each token forms with the one before; the first one's has no token before."""
+        now = tokens.long()
+        before = torch.nn.functional.pad(now[:, :-1], (1, 0), value=self.embedding.num_embeddings)
+        return (before * SPREAD + now) % PAIRS
 
 
 class StepNorm(nn.Module):

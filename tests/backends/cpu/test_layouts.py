@@ -39,7 +39,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize(("cell", "I", "H"), [("gru", 5, 33), ("lstm", 17, 9), ("min_gru", 16, 48), ("indrnn", 13, 41), ("rnn", 16, 32)])
+@pytest.mark.parametrize(
+    ("cell", "I", "H"), [("gru", 5, 33), ("lstm", 17, 9), ("min_gru", 16, 48), ("indrnn", 13, 41), ("rnn", 16, 32)]
+)
 def test_results_do_not_depend_on_where_arrays_lie(cell: str, I: int, H: int, sizes: str, layout: str) -> None:
     random = torch.Generator().manual_seed(0)
 

@@ -75,6 +75,8 @@ def unlabelled(own: Sequence[str], options: ClassifyOptions) -> Unlabelled | Non
         raise DataError(f"{source} does not exist; --pretrain names a file of texts, or self")
     if options.model.vectors is not None:
         raise UsageError("--pretrain learns token vectors of its own: give it or --vectors")
+    if options.model.pair_embedding:
+        raise UsageError("--pretrain learns to read single tokens: it does not go with --pair-embedding")
     if options.model.bidirectional:
         raise UsageError("--pretrain learns to read from beginning to end: it does not go with --bidirectional")
     if options.training.devices > 1:
