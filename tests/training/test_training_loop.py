@@ -287,7 +287,7 @@ def test_minutes_are_kept_and_a_rerun_by_steps_gives_the_same_weights(tmp_path):
 
 
 def test_the_log_says_what_happened(tmp_path):
-    _, summary = run(tmp_path, steps=40, log_every=10, schedule="constant")
+    _, summary = run(tmp_path, steps=40, log_every=10, evaluations=4, schedule="constant")
     events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert events == summary.history
     trained = [event for event in events if event["event"] == "train"]
@@ -335,7 +335,7 @@ def test_tensorboard_is_written_if_wanted(tmp_path):
 
     run(tmp_path / "without")
     assert not (tmp_path / "without" / "tensorboard").exists()
-    _, summary = run(tmp_path / "with", steps=40, log_every=10, tensorboard=True)
+    _, summary = run(tmp_path / "with", steps=40, log_every=10, evaluations=4, tensorboard=True)
     board = EventAccumulator(str(tmp_path / "with" / "tensorboard"))
     board.Reload()
     logged = [event["loss"] for event in summary.history if event["event"] == "train"]

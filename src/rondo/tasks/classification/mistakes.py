@@ -105,7 +105,8 @@ def colours(run: ClassRun) -> str:
 
 def _wrong_yes_or_no(predictions: Predictions, known: int) -> list[Mistake]:
     """All wrong decisions about classes that the model knows, the surest first."""
-    assert predictions.probabilities is not None
+    if predictions.probabilities is None:
+        return []
     yes = predictions.probabilities[:, :known]
     sure = np.where(predictions.predicted[:, :known], yes, 1 - yes)
     items, classes = np.nonzero(predictions.predicted[:, :known] != predictions.true[:, :known])
