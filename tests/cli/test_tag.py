@@ -100,6 +100,10 @@ def test_lines_with_a_file_of_tags_are_evaluated(rondo: Run, tag_model: Path, as
         (("predict", "MODEL", "ASKED", "--n-best", "0"), 2, "--n-best is at least 1"),
         (("predict", "MODEL", "ASKED", "--tag-column", "9"), 1, "column|tag-column"),
         (("evaluate", "MODEL", "ASKED", "--append"), 2, "append"),
+        (("predict", "MODEL", "ASKED", "--n-best", "2"), 2, "--n-best needs --json"),
+        (("predict", "MODEL", "ASKED", "--append", "--json"), 2, "it does not go with --json"),
+        (("predict", "MODEL", "JSON", "--append"), 2, "sentences.jsonl has JSON lines, no columns"),
+        (("predict", "MODEL", "TEXT", "--append"), 2, "sentences.txt has lines of text, no columns"),
         (("train", "tag", "ASKED", "--out", "OUT", "--scheme", "BIOOES"), 2, "did you mean|cannot be"),
         (("train", "tag", "ASKED", "--out", "OUT", "--scheme", "BMES"), 1, ".conll, line "),
     ],
@@ -109,6 +113,9 @@ def test_what_cannot_be_is_one_message(
     words: tuple[str, ...], code: int, said: str, rondo: Run, tag_model: Path, asked: Path, tmp_path: Path
 ) -> None:
     places = {"MODEL": tag_model, "ASKED": asked, "OUT": tmp_path / "new"}
+    places |= {"JSON": tmp_path / "sentences.jsonl", "TEXT": tmp_path / "sentences.txt"}
+    places["JSON"].write_text('{"tokens": ["Ada", "came"]}\n')
+    places["TEXT"].write_text("Ada saw Oslo yesterday.\n")
     ended = rondo(*(places.get(word, word) for word in words))
     assert ended.code == code
     assert any(part in ended.err for part in said.split("|"))

@@ -109,8 +109,8 @@ def iter_parts(
 def write_part(
     part: Part, tags: Sequence[str] | None = None, *, scheme: Scheme | None = None, append: bool = False
 ) -> str:
-    """A part as it stands in its file, a sentence with these tags in place of its own (with ``append``, in columns,
-    beside them). A line that begins a document stays as it is; in one more column it is outside of all spans."""
+    """A part as it stands in its file, a sentence with these tags in place of its own (with ``append``, which only
+    columns allow, beside them). A line that begins a document stays as it is; in one more column it is outside of all spans."""
     if isinstance(part, Verbatim):
         return part.text
     if part.marker and isinstance(part.source, Rows) and part.source.table.tag is not None and not append:
@@ -118,6 +118,9 @@ def write_part(
     given = ["O"] * len(part) if part.marker else tags
     if given is None or len(given) != len(part):
         raise DataError(f"{part.origin}: {len(part)} tokens have {len(given or ())} tags")
+    if append and (isinstance(part.source, Object) or part.text is not None):
+        kind = "JSON lines" if isinstance(part.source, Object) else "lines of text"
+        raise UsageError(f"--append writes the tags into one more column: {part.origin.source} has {kind}, no columns")
     if isinstance(part.source, Object):
         return write_json_line(part, given, scheme=scheme)
     if part.text is not None:

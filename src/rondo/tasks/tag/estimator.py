@@ -142,13 +142,17 @@ class Tagger(Estimator):
 
         A file with neither columns nor JSON is text, a sentence a line, whose answers are lines of tags.
         """
-        model, reading = self._fitted(), reading or self.reading()
+        model, reading, written = self._fitted(), reading or self.reading(), answering or TagAnswering()
+        if details and written.append:
+            raise UsageError("--append writes the tags into one more column: it does not go with --json")
+        if not details and written.n_best is not None:
+            raise UsageError("--n-best needs --json: a file with its tags has room for one reading of each sentence")
         characters = model.config.get("unit") == "characters"
         if characters and reading.unit is None:
             reading = replace(reading, unit="characters")
         expected = Expected(characters, model.tags.like, lines=2 if at_once is None else 1)
         parts = iter_parts(source, reading, expected=expected)
-        return answers(model, parts, answering or TagAnswering(), details=details, at_once=at_once)
+        return answers(model, parts, written, details=details, at_once=at_once)
 
     def evaluate(
         self, paths: Paths, *, reading: TokenFormat | None = None, scoring: TagScoring | None = None

@@ -63,7 +63,7 @@ class TagAnswering:
     """How tagged sentences are written."""
 
     append: bool = False
-    """Write the tags into one more column, beside those of the file, instead of in their place."""
+    """Write the tags into one more column, beside those of the file, instead of in their place. For columns only."""
     n_best: int | None = None
     """With --json: so many readings of each sentence, the most probable first, with their probabilities."""
 
