@@ -15,6 +15,7 @@ from rondo.tasks.registry import TASKS
 METAVARS = {
     "encoding": "NAME", "text_column": "COLUMN", "label_column": "COLUMN", "group_column": "COLUMN",
     "token_column": "COLUMN", "tag_column": "COLUMN", "labels": "FILE",
+    "resize": "HEIGHT WIDTH",
 }  # fmt: skip
 ABOUT = "What is not given is as it was in training."
 

@@ -33,6 +33,7 @@ METAVARS = {
     "time": "COLUMN", "series": "COLUMN", "target": "COLUMN ...", "past": "COLUMN ...", "future": "COLUMN ...",
     "static": "COLUMN ...", "categorical": "COLUMN ...", "valid": "FILE", "test": "FILE", "labels": "FILE",
     "vectors": "FILE", "pretrain": "FILE", "device": "DEVICE", "encoding": "NAME", "cell": "CELL", "backend": "NAME",
+    "resize": "HEIGHT WIDTH",
 }  # fmt: skip
 
 TRAINING = {
@@ -108,6 +109,7 @@ EXAMPLES = {
         "rondo train digits --out my-digits  # those that come with scikit-learn",
         "rondo train digits train-images-idx3-ubyte.gz --test t10k-images-idx3-ubyte.gz --out my-digits --epochs 5",
         "rondo train digits train-images-idx3-ubyte.gz --out m --order pixels --permute 0 --cell min_gru",
+        "rondo train digits folder_of_folders --resize 28 28 --out my-digits",
     ),
 }
 
@@ -205,5 +207,5 @@ def _files(task: Task) -> str:
     if task.name == "forecast":
         return "Series: CSV, Parquet or JSON lines, wide or long."
     if task.name == "digits":
-        return "Images (idx or .npz); none: the digits of scikit-learn."
+        return "Images: idx, .npz, a folder of pictures for each class, or a table; none: scikit-learn's digits."
     return "What to learn from; several files are read one after the other."

@@ -1,4 +1,4 @@
-"""Grey images with their classes, as one array: from idx files as MNIST has them, from ``.npz``, or from memory."""
+"""Grey images with their classes, as one array: from idx files as MNIST has them, ``.npz``, pictures, or memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ import numpy.typing as npt
 from rondo.data.arrays import class_names, named_array, read_idx, read_npz
 from rondo.data.files import Paths
 from rondo.data.labelled import Labelled, Origin, Row, as_list, from_python
+from rondo.data.pictures import Columns, holds_pictures, iter_pictures
 from rondo.data.signals import LABELS, VALUES
 from rondo.errors import DataError, UsageError
+
+LARGEST = 1 << 12
+"""Pixels along a side: more than any recurrent network should be asked to read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +29,25 @@ class ImageFormat:
     labels: str | None = None
     """Idx file with the classes. Left out: the one that MNIST would have beside the images, with labels in its name."""
     values: str | None = None
-    """Array of an .npz file that holds the images. Left out: one with a usual name, such as x or images."""
+    """Array of an .npz file that holds the images, or column of a table that names their files. Left out: one with a
+    usual name, such as x or images, file or path."""
     label_column: str | None = None
-    """Array of an .npz file that holds the classes. Left out: one with a usual name, such as y or labels."""
+    """Array or column, likewise, with the classes. Left out: one with a usual name, such as y or label."""
     group_column: str | None = None
-    """Array of an .npz file that says who or what an image is from, which must not be parted."""
+    """Array or column that says who or what an image is from, which must not be parted. Left out: none."""
+    resize: tuple[int, int] | None = None
+    """Make all pictures so high and so wide. Left out: they are of one size already."""
+
+    def __post_init__(self) -> None:
+        if self.resize is not None and not all(type(side) is int and 1 <= side <= LARGEST for side in self.resize):
+            raise UsageError(f"--resize is a height and a width from 1 to {LARGEST}, not {self.resize}")
 
 
 def read_images(paths: Paths, options: ImageFormat | None = None, *, labelled: bool | None = True) -> Labelled:
-    """All images of idx or ``.npz`` files, (N, height, width).
+    """All images of idx or ``.npz`` files, or pictures: of a folder with one folder for each class, or of a table.
 
-    ``labelled`` says whether classes must be there; None means if they are there.
+    They are of one size, (N, height, width). ``labelled`` says whether classes must be there; None means if they are
+    there.
     """
     files = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not files:
@@ -53,9 +65,12 @@ def read_images(paths: Paths, options: ImageFormat | None = None, *, labelled: b
 
 
 def iter_images(source: Any, options: ImageFormat | None = None) -> Iterator[Row]:
-    """The images of a file one by one, with classes where the file has them."""
+    """The images of a file or a folder one by one, with classes where these are there."""
     if not isinstance(source, str | Path):
-        raise UsageError("images are read from an idx or .npz file; they cannot be piped in")
+        raise UsageError("images are read from a file or a folder; they cannot be piped in")
+    if holds_pictures(Path(source)):
+        yield from _pictures(Path(source), options or ImageFormat(), None)
+        return
     data = read_images(source, options, labelled=None)
     for place, (item, origin) in enumerate(zip(data.items, data.origins, strict=True)):
         yield Row(item, data.labels[place] if data.labels is not None else None, None, origin)
@@ -83,13 +98,17 @@ def _read(path: Path, options: ImageFormat, labelled: bool | None) -> Labelled:
     labels: list[str] | None = None
     groups: list[Any] | None = None
     beside: Path | None = None
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; images are read from idx or .npz files.")
+    if holds_pictures(path):
+        return _stacked(list(_pictures(path, options, labelled)))
+    if options.resize is not None:
+        raise UsageError(f"--resize is for pictures; {path} has its images in an array")
     if ".npz" in [suffix.lower() for suffix in path.suffixes]:
         arrays = read_npz(path)
         found = named_array(arrays, options.values, VALUES)
         if found is None:
             raise DataError(f"{path} has the arrays {', '.join(arrays)}; name that of the images (--values).")
+        if options.labels is not None:
+            raise UsageError(f"--labels names an idx file; the classes in {path} are an array (--label-column)")
         images = found
         found = named_array(arrays, options.label_column, LABELS) if labelled is not False else None
         labels = None if found is None else class_names(found.tolist())
@@ -108,6 +127,27 @@ def _read(path: Path, options: ImageFormat, labelled: bool | None) -> Labelled:
             raise DataError(f"{beside or path} has {len(values)} {what}, {path} {len(images)} images.")
     origins = [Origin(str(path), n, "image") for n in range(1, len(images) + 1)]
     return Labelled(_items(images), labels, groups, origins)
+
+
+def _pictures(path: Path, options: ImageFormat, labelled: bool | None) -> Iterator[Row]:
+    if options.labels is not None:
+        raise UsageError(f"--labels names an idx file; pictures have their classes from folders or a table, as {path}")
+    columns = Columns(options.values, options.label_column, options.group_column)
+    return iter_pictures(path, columns, resize=options.resize, labelled=labelled)
+
+
+def _stacked(rows: list[Row]) -> Labelled:
+    """Pictures as one array, if they are all of one size."""
+    for row in rows:
+        if row.item.shape != rows[0].item.shape:
+            own, first = (" x ".join(map(str, item.shape)) for item in (row.item, rows[0].item))
+            raise DataError(
+                f"{row.origin}: a picture of {own} pixels, where {rows[0].origin} has {first}; --resize HEIGHT WIDTH "
+                "makes them alike."
+            )
+    found = Labelled.collect(rows)
+    images = _sound(np.stack(list(found.items)), found.where(0), [str(origin) for origin in found.origins])
+    return Labelled(_items(images), found.labels, found.groups, found.origins)
 
 
 def _sound(images: npt.NDArray[Any], name: str, places: list[str]) -> npt.NDArray[Any]:

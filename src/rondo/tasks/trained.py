@@ -15,6 +15,10 @@ from rondo.models.weights import count_parameters
 from rondo.storage import gathering, read_bytes, write_bytes
 
 BASELINES = "baselines.npz"
+NO_BASELINES = (
+    "no baselines are kept with this model, so its score stands alone: train it without --no-baselines, or with "
+    "fit(..., baselines=True)"
+)
 
 
 class SavedEncoder(Protocol):

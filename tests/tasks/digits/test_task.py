@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import rondo
@@ -148,3 +149,21 @@ def test_images_that_are_left_out_give_room_to_others() -> None:
     run: Any = SimpleNamespace(judgement=SimpleNamespace(predictions=predictions, data=SimpleNamespace(items=items)))
     assert [tile.pixels[0, 0] for tile in tiles(run, 3)] == [1, 5, 0]
     assert [tile.pixels[0, 0] for tile in tiles(run, 3, leave={1, 0})] == [5, 2, 3]
+
+
+def test_pictures_in_folders_of_classes(tmp_path: Path, no_report: None) -> None:
+    bunch = load_digits()
+    for number, (pixels, digit) in enumerate(zip(bunch.images[:120], bunch.target[:120] % 2, strict=True)):
+        (tmp_path / "p" / str(digit)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(tmp_path / "p" / str(digit) / f"{number}.png")
+    result = train(tmp_path / "m", tmp_path / "p", resize=(6, 7), steps=30)
+    assert (result["metric"], result["items"]) == ("accuracy", 24)
+    classifier = rondo.load(tmp_path / "m")
+    assert classifier.model_.encoder.to_json() | {"height": 6, "width": 7} == classifier.model_.encoder.to_json()
+    said = [answer.line for answer in classifier.answers(tmp_path / "p" / "1")]
+    assert classifier.predict(tmp_path / "p" / "1").tolist() == said
+    assert classifier.evaluate([tmp_path / "p"])["items"] == 120
+    found = rondo.DigitClassifier(hidden=8, steps=5).fit(tmp_path / "p")
+    assert (found.classes_.tolist(), found.model_.encoder.to_json()["height"]) == (["0", "1"], 8)
+    with pytest.raises(UsageError, match="--label-column is about tables"):
+        train(tmp_path / "n", tmp_path / "p", label_column="digit")

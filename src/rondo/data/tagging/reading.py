@@ -109,8 +109,11 @@ def iter_parts(
 def write_part(
     part: Part, tags: Sequence[str] | None = None, *, scheme: Scheme | None = None, append: bool = False
 ) -> str:
-    """A part as it stands in its file, a sentence with these tags in place of its own (with ``append``, which only
-    columns allow, beside them). A line that begins a document stays as it is; in one more column it is outside of all spans."""
+    """A part as it stands in its file, a sentence with these tags in place of its own.
+
+    With ``append``, which only columns allow, they stand beside its own. A line that begins a document stays as it
+    is; in one more column it is outside of all spans.
+    """
     if isinstance(part, Verbatim):
         return part.text
     if part.marker and isinstance(part.source, Rows) and part.source.table.tag is not None and not append:

@@ -16,15 +16,10 @@ from rondo.tasks.answers import Answer
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.judging import judge
 from rondo.tasks.classification.model import ClassifierModel
-from rondo.tasks.trained import BASELINES
+from rondo.tasks.trained import BASELINES, NO_BASELINES
 
 BETWEEN = ", "
 """What stands between several classes of an item."""
-
-NO_BASELINES = (
-    "no baselines are kept with this model, so its score stands alone: train it without --no-baselines, or with "
-    "fit(..., baselines=True)"
-)
 
 F = TypeVar("F")
 
@@ -34,7 +29,8 @@ def saved_reading(model: ClassifierModel, kind: type[F], same: Sequence[str], gi
     options = model.config.get("options")
     saved = options.get("reading") if isinstance(options, Mapping) else None
     kept = {name: saved.get(name) for name in same} if isinstance(saved, Mapping) else {}
-    return kind(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **given})
+    sizes = {name: tuple(one) for name, one in kept.items() if isinstance(one, list)}
+    return kind(**{**{name: one for name, one in kept.items() if isinstance(one, str)}, **sizes, **given})
 
 
 def answers(model: ClassifierModel, rows: Iterable[Row], *, at_once: int | None = None) -> Iterator[Answer]:

@@ -22,7 +22,7 @@ from rondo.tasks.options import from_flat
 from rondo.tasks.parameters import with_parameters
 from rondo.tasks.places import named
 
-SAME_COLUMNS = ("values", "label_column", "group_column")
+SAME_COLUMNS = ("values", "label_column", "group_column", "resize")
 """What of how the training's files were read holds for others, unless something else is said."""
 
 
@@ -31,8 +31,9 @@ class DigitClassifier(ClassifierEstimator):
     """Classifies images with a recurrent network that reads them by rows, by columns or pixel by pixel.
 
     Images are an array (N, height, width), or square ones as rows of their pixels, (N, pixels); `fit` takes a file of
-    them, too, without ``y``. Works as scikit-learn's classifiers do: in pipelines, in cross-validation, in searches.
-    The same parameters are the flags of ``rondo train digits``.
+    them, too, or a folder of pictures with one folder for each class, without ``y``. Works as scikit-learn's
+    classifiers do: in pipelines, in cross-validation, in searches. The same parameters are the flags of
+    ``rondo train digits``.
 
     >>> classifier = rondo.DigitClassifier(epochs=20).fit(images, digits)
     >>> classifier.predict(others), classifier.predict_proba(others)
@@ -51,7 +52,7 @@ class DigitClassifier(ClassifierEstimator):
         return data if fitting or not hasattr(self, "model_") else checked_items(self.model_, data)
 
     def _read(self, source: Any, *, labelled: bool) -> Labelled:
-        return read_images(source, labelled=labelled)
+        return read_images(source, self.reading() if hasattr(self, "model_") else None, labelled=labelled)
 
     def reading(self, **given: Any) -> ImageFormat:
         """How files are read: as in training, where nothing else is ``given``."""
@@ -60,7 +61,7 @@ class DigitClassifier(ClassifierEstimator):
     def answers(
         self, source: str | Path | TextIO, reading: ImageFormat | None = None, *, at_once: int | None = None
     ) -> Iterator[Answer]:
-        """The class of each image of a file; see `rondo predict`."""
+        """The class of each image of a file or of a folder; see `rondo predict`."""
         rows = iter_images(source, reading or self.reading())
         return answers(self.model_, checked_rows(self.model_, rows), at_once=at_once)
 

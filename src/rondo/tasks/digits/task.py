@@ -24,12 +24,18 @@ from rondo.tasks.digits.report import write_report
 from rondo.tasks.options import to_sections
 from rondo.training.protocols import Progress
 
+COLUMNS = ("values", "label_column", "group_column")
+"""Options that mean nothing where each file is an image."""
+
 
 def read_parts(paths: Sequence[str | Path], options: DigitOptions) -> Parts:
     """The parts of the images in files, or of scikit-learn's digits: those that are named, and shares of the others."""
     reading = options.reading
     if not paths and reading.labels is not None:
         raise UsageError("--labels names the classes of a FILE of images; there is none")
+    given = [name for name in COLUMNS if getattr(reading, name) is not None]
+    if given and paths and all(Path(path).is_dir() for path in paths):
+        raise UsageError(f"--{given[0].replace('_', '-')} is about tables; in a folder, folders are the classes")
     data = read_images(paths, reading) if paths else built_in_digits()
     return parts_of(data, options, lambda path: read_images(path, reading))
 

@@ -16,7 +16,7 @@ from rondo.tasks.answers import Answer
 from rondo.tasks.tag.judging import judge
 from rondo.tasks.tag.model import TaggerModel
 from rondo.tasks.tag.options import TagAnswering
-from rondo.tasks.trained import BASELINES
+from rondo.tasks.trained import BASELINES, NO_BASELINES
 
 
 def answers(
@@ -93,6 +93,7 @@ def evaluation(model: TaggerModel, data: Labelled, *, started: float) -> dict[st
     fitted = parse_rivals(BASELINES, model.baselines, kinds) if model.baselines is not None else []
     return {
         "task": model.task,
+        **({} if fitted else {"notes": [NO_BASELINES]}),
         **judge(model, data, fitted, part="given").result(),
         "parameters": model.parameters,
         "epochs": result.get("epochs"),
