@@ -313,6 +313,27 @@ def test_saved_loaded_and_pickled_it_is_the_same(fitted: rondo.Tagger, tmp_path:
         assert again.predict_spans(HELD_OUT[0]) == expected
         assert again.classes_.tolist() == fitted.classes_.tolist()
     assert loaded.get_params() == fitted.get_params()
+    card = (tmp_path / "m" / "README.md").read_text()
+    sizes = fitted.model_.config["parts"]
+    for said in ("span F1 on the validation part", "rondo predict", f"| training | {sizes['training']} sentences |"):
+        assert said in card, said
+
+
+def test_baselines_are_fitted_on_request_and_stand_in_card_and_evaluation(tmp_path: Path) -> None:
+    path, made = write_columns(tmp_path / "a.conll", HELD_OUT), {}
+    for baselines in (False, True):
+        tagger = rondo.Tagger(**QUICK).fit(SENTENCES, TAGS, baselines=baselines)
+        tagger.save(tmp_path / "m")
+        made[baselines] = rondo.load(tmp_path / "m").evaluate([path]), (tmp_path / "m" / "README.md").read_text()
+    (alone, plain), (beside, card) = made[False], made[True]
+    assert alone["baselines"] == {}
+    assert (alone["score"], alone["epochs"]) == (beside["score"], beside["epochs"])
+    assert alone["epochs"] > 0
+    assert "fit(..., baselines=True)" in alone["notes"][0]
+    assert "notes" not in beside
+    assert beside["baselines"]["most frequent tag of each word"] > 0.3
+    assert beside["baseline_score"] == max(beside["baselines"].values())
+    assert ("most frequent tag of each word" in plain, "most frequent tag of each word" in card) == (False, True)
 
 
 def test_scikit_learn_can_use_it() -> None:

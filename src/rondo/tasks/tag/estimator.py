@@ -61,6 +61,7 @@ class Tagger(Estimator):
         X_val: Any = None,
         y_val: Any = None,
         groups: Any = None,
+        baselines: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Learn from sentences and their tags.
@@ -68,8 +69,9 @@ class Tagger(Estimator):
         Without ``y``, ``X`` is a file as ``rondo train tag`` reads it, a data frame (tokens and tags in lists, or a
         token a row with the number of its sentence), or what `rondo.read_sentences` gave. Training is watched on
         ``X_val`` and ``y_val``, or on a share of the sentences that is drawn (``valid_fraction``); ``groups`` says
-        which belong together, such as those of a document, and are not parted by that. ``progress`` is told how it
-        goes.
+        which belong together, such as those of a document, and are not parted by that. With ``baselines`` those of
+        the task are fitted, too, and are saved with the model: `evaluate` and the card put the score beside theirs.
+        ``progress`` is told how it goes.
         """
         if X_val is None and y_val is not None:
             raise UsageError("X_val and y_val go together: X_val is missing")
@@ -90,7 +92,7 @@ class Tagger(Estimator):
             data = checked(sentences, scheme, options.data)
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
             learn = named("rondo.tasks.tag.learning:learn_tags")
-            model, summary = learn(parts, scheme, options, folder, progress=progress)
+            model, summary = learn(parts, scheme, options, folder, baselines=baselines, progress=progress)
         self._take(model, finished(summary).history)
         return self
 
@@ -202,6 +204,9 @@ class Tagger(Estimator):
     def _take(self, model: TaggerModel, history: list[dict[str, Any]]) -> None:
         super()._take(model, history)
         self.classes_ = np.array(model.tags.classes)
+
+    def _write_card(self, folder: Path) -> None:
+        named("rondo.tasks.tag.card:write_model_card")(self.model_, folder)
 
     @classmethod
     def _load(cls, folder: str | Path, device: str | torch.device) -> TaggerModel:

@@ -10,7 +10,8 @@ from typing import Any
 from rondo.data.labelled import Labelled
 from rondo.data.splits import Parts
 from rondo.evaluation.resampling import difference, interval, too_few
-from rondo.evaluation.tag_rivals import TagRival
+from rondo.evaluation.rivals_file import rival_bytes
+from rondo.evaluation.tag_rivals import CRFOnFeatures, TagRival, tag_rivals
 from rondo.evaluation.tagging import TagMeasure, TagPredictions, all_scores, main_measure
 from rondo.tasks.tag.calibrating import TagCalibration, calibration_of
 from rondo.tasks.tag.model import TaggerModel
@@ -116,6 +117,17 @@ def judge(
         model.temperature,
         missing,
     )
+
+
+def held_against(model: TaggerModel, parts: Parts, *, baselines: bool, seed: int, progress: Progress) -> TagJudgement:
+    """The model beside the baselines that can be had here, on what was held out; they are kept with it."""
+    rivals = tag_rivals() if baselines else []
+    missing = (NEEDS_CRFSUITE,) if baselines and not CRFOnFeatures.available() else ()
+    for said in missing:
+        progress.message(said)
+    judgement = judge_held_out(model, parts, rivals, seed=seed, progress=progress, missing=missing)
+    model.baselines = rival_bytes(rivals) if rivals else None
+    return judgement
 
 
 def judge_held_out(

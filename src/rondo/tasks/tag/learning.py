@@ -14,11 +14,13 @@ from rondo.data.tagging.schemes import Scheme
 from rondo.errors import DataError
 from rondo.evaluation.tag_features import are_characters
 from rondo.models.tagger import Tagger, describe, tagger
+from rondo.tasks.classification.report import kept_metrics
 from rondo.tasks.options import to_sections
 from rondo.tasks.pretrained import pretrained, put_vectors
-from rondo.tasks.steps import with_budget
+from rondo.tasks.steps import training_result, with_budget
 from rondo.tasks.tag.calibrating import fit_temperature
 from rondo.tasks.tag.encoder import TokenEncoder
+from rondo.tasks.tag.judging import held_against
 from rondo.tasks.tag.model import TaggerModel
 from rondo.tasks.tag.objective import TagLoss, WatchTags, in_pieces, targets_of
 from rondo.tasks.tag.options import TagOptions
@@ -100,9 +102,37 @@ def learn(
 
 
 def learn_tags(
-    parts: Parts, scheme: Scheme | None, options: TagOptions, folder: str | Path, *, progress: Progress | None = None
+    parts: Parts,
+    scheme: Scheme | None,
+    options: TagOptions,
+    folder: str | Path,
+    *,
+    baselines: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[TaggerModel, TrainingSummary]:
-    """From parts of data to a model, in one go: what the estimator's `fit` does."""
+    """From parts of data to a model, in one go: what the estimator's `fit` does.
+
+    With ``baselines`` these are fitted, too, and the model is held against them as by a training on files.
+    """
+    progress = progress or SilentProgress()
     options = replace(options, training=with_budget(options.training, epochs=DEFAULT_EPOCHS))
-    learner = prepare(parts, scheme, options, progress or SilentProgress())
-    return learn(learner, parts, options, folder, progress=progress)
+    learner, seed = prepare(parts, scheme, options, progress), options.training.seed
+    model, summary = learn(learner, parts, options, folder, progress=progress)
+    result = training_result(model, Path(folder), summary, seed=seed)
+    del result["model"]  # the folder vanishes
+    if baselines and summary.stopped_why != "interrupted":
+        result |= held_against(model, parts, baselines=True, seed=seed, progress=progress).result()
+    model.config |= {"result": result | watched(summary, options), "parts": sizes(parts)}
+    return model, summary
+
+
+def watched(summary: TrainingSummary, options: TagOptions) -> dict[str, float | None]:
+    """The figures of the validation part, of the weights that were kept."""
+    kept = kept_metrics(summary, options.training.keep)
+    return {name: kept.get(name) for name in ("valid_f1", "valid_accuracy", "valid_loss")}
+
+
+def sizes(parts: Parts) -> dict[str, int]:
+    """How many sentences each part has."""
+    named = {"training": parts.train, "validation": parts.valid, "test": parts.test}
+    return {name: len(part) for name, part in named.items() if part is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ import numpy as np
 from rondo.data.splits import Parts
 from rondo.data.tagging.schemes import read_spans
 from rondo.evaluation.spans import mistakes
-from rondo.inspect import Card, Column, Metric, Provenance, Report, metric_of, scores_of, write_card
-from rondo.inspect.card import DataPart
+from rondo.inspect import Column, Metric, Provenance, Report
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
-from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
-from rondo.tasks.classification.report import add_head, add_scores, in_words
+from rondo.tasks.classification.report import add_head, add_scores
 from rondo.tasks.tag.calibrating import calibration_of
+from rondo.tasks.tag.card import UNIT, commands, kinds_of, network_of, write_model_card
 from rondo.tasks.tag.judging import TagJudgement
 from rondo.tasks.tag.mistakes import evidence, worst_mistakes
 from rondo.tasks.tag.model import TaggerModel
@@ -42,16 +40,14 @@ class TagRun:
     judgement: TagJudgement
     result: dict[str, Any]
     provenance: Provenance
-    unit: str = "sentences"
+    unit: str = UNIT
 
 
 def write_report(run: TagRun) -> None:
     """``report.html`` and ``README.md`` of the model folder."""
-    model, result = run.model, run.result
-    recurrent = model.network.first.recurrent
-    chain = " and a CRF" if model.network.crf is not None else ""
-    about = in_words(recurrent, members=len(model.network.members)) + chain
-    report = Report("A tagger", subtitle=f"{_kinds(run)}; {about}, {result['parameters']:,} parameters")
+    model = run.model
+    about = f"{kinds_of(model)}; {network_of(model)}, {run.result['parameters']:,} parameters"
+    report = Report("A tagger", subtitle=about)
     add_head(report, run)
     add_scores(report, run)
     _add_kinds(report, run)
@@ -59,38 +55,10 @@ def write_report(run: TagRun) -> None:
     _add_calibration(report, run)
     _add_curves(report, run)
     _add_data(report, run)
-    report.next_commands(_commands(run))
+    report.next_commands(commands(run.folder))
     report.provenance(run.provenance)
     report.save(run.folder / REPORT)
-    parts = [("training", run.parts.train), ("validation", run.parts.valid), ("test", run.parts.test)]
-    write_card(
-        Card(
-            title=f"Tagger ({about})",
-            task="tag",
-            cell=recurrent.cell.name,
-            parameters=result["parameters"],
-            summary=f"Tags the tokens of sentences: {_kinds(run)}.",
-            data=[DataPart(name, len(part), run.unit) for name, part in parts if part is not None],
-            metric=metric_of(result),
-            scores=scores_of(result),
-            shell=[command for command, _ in _commands(run)],
-            python=(
-                "import rondo\n\n"
-                f"tagger = rondo.load({str(run.folder)!r})\n"
-                'print(tagger.predict([["A", "sentence", "."]]), tagger.predict_spans([["A", "sentence", "."]]))'
-            ),
-            equations=to_latex(recurrent.cell.graph),
-            limits=" ".join(
-                (
-                    "It knows sentences like those it learned from, cut into tokens in the same way: in text of "
-                    "another kind, language or time it misses more and invents more than the figures say.",
-                    *(f"{said[:1].upper()}{said[1:]}." for said in run.judgement.missing),
-                )
-            ),
-            provenance=run.provenance,
-        ),
-        run.folder,
-    )
+    write_model_card(model, run.folder)
 
 
 def _add_kinds(report: Report, run: TagRun) -> None:
@@ -268,18 +236,3 @@ def _unknown(model: TaggerModel, sentences: Any) -> str:
     tokens = [token for tokens in sentences for token in tokens]
     unknown = sum(not model.encoder.known(token) for token in tokens)
     return f"{unknown / max(1, len(tokens)):.1%}"
-
-
-def _kinds(run: TagRun) -> str:
-    names = [kind or "spans" for kind in run.model.tags.kinds]
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _commands(run: TagRun) -> list[tuple[str, str]]:
-    model = shlex.quote(str(run.folder))
-    return [
-        (f"rondo predict {model} FILE", "the same file with its tags"),
-        (f"rondo predict {model} FILE --json", "an object a sentence, with spans and how sure the model is of them"),
-        (f"rondo evaluate {model} TAGGED_FILE", "score it on other sentences"),
-        (f"rondo info {model}", "the model's card"),
-    ]

@@ -10,12 +10,10 @@ from typing import Any
 
 from rondo.data.splits import Parts, make_parts
 from rondo.data.tagging import Scheme, read_sentences
-from rondo.evaluation.rivals_file import rival_bytes
-from rondo.evaluation.tag_rivals import CRFOnFeatures, tag_rivals
 from rondo.models.folder import check_output_folder
 from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
-from rondo.tasks.tag.judging import NEEDS_CRFSUITE, judge_held_out
-from rondo.tasks.tag.learning import DEFAULT_EPOCHS, learn, prepare
+from rondo.tasks.tag.judging import held_against
+from rondo.tasks.tag.learning import DEFAULT_EPOCHS, learn, prepare, sizes, watched
 from rondo.tasks.tag.options import TagOptions
 from rondo.tasks.tag.report import TagRun, write_report
 from rondo.tasks.tag.tags import checked, in_scheme, scheme_of
@@ -60,16 +58,10 @@ def run_tag(
     if not summary.is_main_process:
         return None
 
-    rivals = tag_rivals() if options.reading.baselines else []
-    missing = (NEEDS_CRFSUITE,) if options.reading.baselines and not CRFOnFeatures.available() else ()
-    for said in missing:
-        progress.message(said)
     seed = options.training.seed
-    judgement = judge_held_out(model, parts, rivals, seed=seed, progress=progress, missing=missing)
-    model.baselines = rival_bytes(rivals) if rivals else None
-    result = training_result(model, folder, summary, seed=options.training.seed) | judgement.result()
-    watched = ("valid_f1", "valid_accuracy", "valid_loss")
-    result |= {name: summary.best.get(name, summary.final.get(name)) for name in watched}
+    judgement = held_against(model, parts, baselines=options.reading.baselines, seed=seed, progress=progress)
+    result = training_result(model, folder, summary, seed=seed) | judgement.result() | watched(summary, options)
+    model.config["parts"] = sizes(parts)
     provenance = save_with_result(model, folder, result, started=started, data=_files(paths, options))
     run = TagRun(folder, model, parts, summary, judgement, result, provenance)
     write_report(run)
