@@ -11,7 +11,8 @@ import torch
 
 from rondo.errors import UsageError
 from rondo.models.forecast_heads import HeadName, make_head
-from rondo.models.forecaster import Features, Forecaster, ForecasterOptions, ForecastInputs, Strategy
+from rondo.models.forecast_inputs import Features, ForecastInputs
+from rondo.models.forecaster import Forecaster, ForecasterOptions, Strategy
 from rondo.models.forecaster_ensemble import make_forecaster, points_of, quantiles_of
 
 B, L, H = 3, 11, 5

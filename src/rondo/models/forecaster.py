@@ -15,7 +15,7 @@ Four strategies, with any cell:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -23,14 +23,13 @@ from torch import Tensor, nn
 
 from rondo.cells import Cell
 from rondo.errors import UsageError, nearest
-from rondo.layers import StackState
+from rondo.layers import RecurrentOutput, StackState
 from rondo.layers.dropout import dropped, probability
 from rondo.models.forecast_heads import HeadName, make_head
+from rondo.models.forecast_inputs import Features, ForecastInputs, Kinds
 from rondo.models.options import RecurrentOptions
 
 Strategy = Literal["segments", "direct", "decoder", "recursive"]
-KIND_WIDTH = 8
-"""The most values that a vector of a kind has; of few kinds it has fewer."""
 START_WEIGHT = 0.1
 """What the weights of the last layer are multiplied by before anything is learned: small beside its bias."""
 MOST_STARTED = 1_000_000
@@ -68,64 +67,6 @@ class ForecasterOptions(RecurrentOptions):
             raise UsageError("--segment is at least 1, and belongs to --strategy segments")
         if self.ensemble < 1:
             raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Features:
-    """How many covariates there are beside the values, and how many kinds each categorical one has."""
-
-    past: int = 0
-    future: int = 0
-    static: int = 0
-    past_kinds: tuple[int, ...] = ()
-    future_kinds: tuple[int, ...] = ()
-    static_kinds: tuple[int, ...] = ()
-    masked: bool = False
-    """Whether the network is told which values are missing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForecastInputs:
-    """What a forecast is made from: L rows before the origin, H after it."""
-
-    context: Tensor
-    """(B, L) Scaled values, 0 where missing."""
-    known: Tensor
-    """(B, L) 1 where there is a value."""
-    past: Tensor
-    """(B, L, past)"""
-    future: Tensor
-    """(B, L + H, future): known in advance, so over the context, too."""
-    static: Tensor
-    """(B, static)"""
-    past_codes: Tensor
-    """(B, L, kinds) int64, 0 for a kind that is unknown."""
-    future_codes: Tensor
-    """(B, L + H, kinds)"""
-    static_codes: Tensor
-    """(B, kinds)"""
-    unit: Tensor
-    """(B,) What one scaled unit is in the data, for heads of counts."""
-
-    def repeat(self, times: int) -> ForecastInputs:
-        """Each row several times."""
-        return replace(self, **{name: value.repeat_interleave(times, 0) for name, value in vars(self).items()})
-
-
-class Kinds(nn.Module):
-    """Vectors of categorical covariates, side by side."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__()
-        tables = [nn.Embedding(size + 1, min(KIND_WIDTH, size)) for size in sizes]
-        for table in tables:
-            nn.init.normal_(table.weight, std=0.1)
-        self.output_size = sum(table.embedding_dim for table in tables)
-        self.tables = nn.ModuleList(tables)
-
-    def forward(self, codes: Tensor) -> list[Tensor]:
-        """Of codes (..., kinds)."""
-        return [table(codes[..., place]) for place, table in enumerate(self.tables)]
 
 
 class Forecaster(nn.Module):
@@ -166,6 +107,11 @@ class Forecaster(nn.Module):
                 self.decoder = options.build(hidden + ahead + static, cell=cell)
             self.leave = nn.Linear(self.recurrent.output_size, steps * size)
 
+    @property
+    def members(self) -> Sequence[Forecaster]:
+        """The networks that answer: this one."""
+        return (self,)
+
     @torch.no_grad()
     def begin(self, targets: Tensor, unit: Tensor) -> None:
         """Let the first forecast, whatever the context, be about how scaled ``targets`` (N, horizon) are spread.
@@ -183,8 +129,18 @@ class Forecaster(nn.Module):
                 some = slice(None, None, -(-int(known.sum()) // MOST_STARTED))
                 self.leave.bias[slot * size : (slot + 1) * size] = self.head.start(own[known][some], units[known][some])
 
-    def forward(self, inputs: ForecastInputs, target: Tensor | None = None) -> Tensor:
-        """Parameters (B, horizon, size); `recursive` reads the scaled ``target`` (B, horizon), NaN where missing."""
+    def follow(self, inputs: ForecastInputs, state: StackState | None = None) -> RecurrentOutput:
+        """Run over the rows of the context, going on from ``state``: what a forecast is made from."""
+        table, _, static = self._table(inputs)
+        return self.recurrent(torch.cat([table, *_along(static, table.shape[1])], -1), state, last_only=True)
+
+    def forward(
+        self, inputs: ForecastInputs, target: Tensor | None = None, *, reads: Sequence[RecurrentOutput] = ()
+    ) -> Tensor:
+        """Parameters (B, horizon, size); `recursive` reads the scaled ``target`` (B, horizon), NaN where missing.
+
+        ``reads`` is what `follow` gave for each of `members`, in place of the context.
+        """
         table, ahead, static = self._table(inputs)
         if self.strategy == "segments":
             return self._segments(table, ahead, static)
@@ -192,7 +148,7 @@ class Forecaster(nn.Module):
             if target is None:
                 raise UsageError("a recursive forecaster reads the values before each step; it is sampled from.")
             return self._teach(inputs, target)
-        read = self.recurrent(torch.cat([table, *_along(static, table.shape[1])], -1), last_only=True)
+        read = reads[0] if reads else self.follow(inputs)
         if self.strategy == "direct":
             parameters = self.leave(self._drop(read.last)).unflatten(-1, (self.horizon, self.head.size))
             return parameters if self.ahead is None else parameters + self.ahead(ahead)
@@ -202,17 +158,24 @@ class Forecaster(nn.Module):
         return said
 
     @torch.no_grad()
-    def sample(self, inputs: ForecastInputs, paths: int, generator: torch.Generator | None = None) -> Tensor:
-        """Sampled futures (B, horizon, paths), scaled.
+    def sample(
+        self,
+        inputs: ForecastInputs,
+        paths: int,
+        generator: torch.Generator | None = None,
+        *,
+        reads: Sequence[RecurrentOutput] = (),
+    ) -> Tensor:
+        """Sampled futures (B, horizon, paths), scaled; ``reads`` as for `forward`.
 
         Of `recursive` they are paths: each value follows from the ones before. The others draw each step by itself
         from what they say of it.
         """
         if self.strategy != "recursive":
-            parameters = self(inputs)[:, :, None].expand(-1, -1, paths, -1)
+            parameters = self(inputs, reads=reads)[:, :, None].expand(-1, -1, paths, -1)
             return self.head.sample(parameters, inputs.unit[:, None, None], generator)
         table, ahead, static = self._table(inputs)
-        read = self.recurrent(torch.cat([table, *_along(static, table.shape[1])], -1), last_only=True)
+        read = reads[0] if reads else self.follow(inputs)
         many = torch.arange(len(table), device=table.device).repeat_interleave(paths)
         state: StackState = read.state.select(many)
         said, ahead, static, unit = self.leave(read.last)[many], ahead[many], static[many], inputs.unit[many]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from rondo.cells import Cell
-from rondo.layers import Recurrent
+from rondo.layers import Recurrent, RecurrentOutput
 from rondo.models.forecast_heads import Head, Quantiles
-from rondo.models.forecaster import Features, Forecaster, ForecasterOptions, ForecastInputs
+from rondo.models.forecast_inputs import Features, ForecastInputs
+from rondo.models.forecaster import Forecaster, ForecasterOptions
 
 MIXED = 40
 """Quantiles of each member that the quantiles of a mixture are found among."""
@@ -49,21 +50,37 @@ class ForecasterEnsemble(nn.Module):
         for member in self.members:
             member.begin(targets, unit)
 
-    def forward(self, inputs: ForecastInputs, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, inputs: ForecastInputs, target: Tensor | None = None, *, reads: Sequence[RecurrentOutput] = ()
+    ) -> Tensor:
         """Parameters (members, B, horizon, size)."""
-        return torch.stack([member(inputs, target) for member in self.members])
+        return torch.stack([member(inputs, target, reads=read) for member, read in self._each(reads)])
 
     @torch.no_grad()
-    def sample(self, inputs: ForecastInputs, paths: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self,
+        inputs: ForecastInputs,
+        paths: int,
+        generator: torch.Generator | None = None,
+        *,
+        reads: Sequence[RecurrentOutput] = (),
+    ) -> Tensor:
         """Sampled futures (B, horizon, paths), an equal share from each; of points, their mean."""
         if not self.head.draws:
-            return torch.stack([member.sample(inputs, paths, generator) for member in self.members]).mean(0)
+            drawn = [member.sample(inputs, paths, generator, reads=read) for member, read in self._each(reads)]
+            return torch.stack(drawn).mean(0)
         count = len(self.members)
         shares = [(paths + count - 1 - place) // count for place in range(count)]
         drawn = [
-            member.sample(inputs, share, generator) for member, share in zip(self.members, shares, strict=True) if share
+            member.sample(inputs, share, generator, reads=read)
+            for (member, read), share in zip(self._each(reads), shares, strict=True)
+            if share
         ]
         return torch.cat(drawn, -1)
+
+    def _each(self, reads: Sequence[RecurrentOutput]) -> list[tuple[Forecaster, Sequence[RecurrentOutput]]]:
+        own = [reads[place : place + 1] for place in range(len(self.members))]
+        return list(zip(self.members, own, strict=True))
 
 
 def points_of(head: Head, said: Tensor, unit: Tensor) -> Tensor:

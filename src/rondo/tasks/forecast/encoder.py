@@ -16,7 +16,7 @@ from rondo.data.series.collection import Columns
 from rondo.data.series.scaling import Scaler, WindowScale
 from rondo.data.series.windows import Windows
 from rondo.errors import DataError, ModelError
-from rondo.models.forecaster import Features, ForecastInputs
+from rondo.models.forecast_inputs import Features, ForecastInputs
 from rondo.tasks.forecast.options import ForecastData
 
 Floats = npt.NDArray[np.float64]
@@ -110,10 +110,13 @@ class ForecastEncoder:
         scaler = Scaler(self.data.scaling, shift, width_)
         return Units(scaler, WindowScale.of(scaler.apply(context, np.arange(len(context))), self.data.window_scaling))
 
-    def encode(self, windows: Windows) -> tuple[ForecastInputs, Units]:
-        """What the network reads of windows; nothing but covariates known in advance is from after the origin."""
+    def encode(self, windows: Windows, length: int | None = None) -> tuple[ForecastInputs, Units]:
+        """What the network reads of windows; nothing but covariates known in advance is from after the origin.
+
+        ``length`` is how many rows before it are read, where they are not as many as in training.
+        """
         source, which = windows.source, windows.which
-        L, H = self.context_length, windows.horizon
+        L, H = length or self.context_length, windows.horizon
         context = windows.context(L)
         units = self.units(windows, context)
         scaled = units.window.context(units.scaler.apply(context, np.arange(len(context))))

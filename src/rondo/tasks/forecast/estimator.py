@@ -21,8 +21,9 @@ from rondo.models.forecast_heads import LEVELS
 from rondo.tasks.estimator import Estimator, finished
 from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
+from rondo.tasks.forecast.carried import States, more_series
 from rondo.tasks.forecast.framing import about_frame, kinds_of, reading_of
-from rondo.tasks.forecast.history import joined, recent
+from rondo.tasks.forecast.history import joined
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
 from rondo.tasks.forecast.options import ForecastOptions
@@ -56,6 +57,8 @@ class Forecaster(Estimator):
     model_: ForecastModel
     series_: SeriesSet
     """The series that forecasts go on from, unless a frame is given."""
+    begin_: States | None
+    """The network's states before their first rows, where ``carry`` has it read on from rows that are gone."""
 
     def fit(self, frame: Any, y: Any = None, *, progress: Progress | None = None) -> Self:
         """Learn from all series of a frame. ``y`` is not used: the target is a column."""
@@ -70,7 +73,7 @@ class Forecaster(Estimator):
         They follow on ``frame``, or on the frame of `fit`. ``horizon`` is at most the one that was learned.
         """
         windows = self._ends(frame)
-        points = self.model_.forecast(windows).points
+        points = self.model_.forecast(windows, begin=self._begin(frame)).points
         return self._framed(windows, {"": points}, horizon, frame)
 
     def predict_quantiles(
@@ -78,7 +81,7 @@ class Forecaster(Estimator):
     ) -> Any:
         """The same with a column for each level: ``y_q0.1`` is what the value stays below with probability 0.1."""
         windows = self._ends(frame)
-        found = self.model_.forecast(windows, tuple(levels)).quantiles
+        found = self.model_.forecast(windows, tuple(levels), begin=self._begin(frame)).quantiles
         if found is None:
             raise UsageError("quantiles need levels, for instance [0.1, 0.5, 0.9].")
         return self._framed(windows, {f"_q{level:g}": found[..., k] for k, level in enumerate(levels)}, horizon, frame)
@@ -91,7 +94,7 @@ class Forecaster(Estimator):
         With strategy recursive each value follows on those before it; otherwise each step is drawn by itself.
         """
         windows = self._ends(frame)
-        drawn = self.model_.sample(windows, paths, seed=random_state)
+        drawn = self.model_.sample(windows, paths, seed=random_state, begin=self._begin(frame))
         return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
 
     def forecast_frame(
@@ -112,11 +115,11 @@ class Forecaster(Estimator):
         if paths is not None:
             if paths < 1:
                 raise UsageError(f"--paths is at least 1, not {paths}")
-            drawn = self.model_.sample(windows, paths, seed=seed)
+            drawn = self.model_.sample(windows, paths, seed=seed, begin=self._begin(frame))
             columns = {f"_path{k + 1}": drawn[..., k] for k in range(paths)}
             return self._framed(windows, columns, horizon, frame, written=written)
         chosen = tuple((USUAL_LEVELS if self.model_.has_quantiles else ()) if levels is None else levels)
-        said = self.model_.forecast(windows, chosen)
+        said = self.model_.forecast(windows, chosen, begin=self._begin(frame))
         columns = {"": said.points}
         if said.quantiles is not None:
             columns |= {f"_q{level:g}": said.quantiles[..., k] for k, level in enumerate(chosen)}
@@ -125,20 +128,23 @@ class Forecaster(Estimator):
     def update(self, frame: Any) -> Self:
         """Take note of new rows, from which forecasts go on; nothing is learned anew.
 
-        Kept are the last ``context_length`` rows of each series, so that a row costs the same however many came before.
+        Kept are the last ``context_length`` rows of each series, with ``carry`` the network's state and the last row,
+        so that a row costs the same however many came before.
         The forecast is that of this model given the whole history. With ``impute="mean"`` it need not be: what is
         missing in new rows is filled with the mean of the rows that are kept, for those before them are gone.
         """
         check_is_fitted(self, "model_")
-        reading, rows = reading_of(self.model_.config), self.model_.rows_kept
+        reading, begin = reading_of(self.model_.config), getattr(self, "begin_", None)
         if not hasattr(self, "series_"):
-            self.series_ = recent(self._read(frame), rows)
+            known = self._read(frame)
         else:
             # What is missing at their beginning is filled from rows that are known, not from their own.
             filled = reading.missing == "impute"
-            told = replace(reading, missing="mask") if filled else reading
-            new = self._read(frame, told, goes_on=True)
-            self.series_ = joined(self.series_, new, rows, reading.impute if filled else None)
+            new = self._read(frame, replace(reading, missing="mask") if filled else reading, goes_on=True)
+            known = joined(self.series_, new, reading.impute if filled else None)
+            if begin is not None:
+                begin = more_series(self.model_.network.members, begin, len(known) - len(self.series_))
+        self.series_, self.begin_ = self.model_.kept(known, begin)
         self._backend = _backend_of(frame)
         return self
 
@@ -200,19 +206,19 @@ class Forecaster(Estimator):
             model, summary = learn_forecast(training, validation, options, folder, progress=progress)
         model.config |= about_frame(source)
         self._take(model, finished(summary).history)
-        self.series_ = source
+        self.series_, self.begin_ = source, None
         return self
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder, with the rows from which its forecasts go on."""
         check_is_fitted(self, "model_")
-        self.model_.history = getattr(self, "series_", None)
+        self.model_.history, self.model_.begin = getattr(self, "series_", None), getattr(self, "begin_", None)
         super().save(folder)
 
     def _take(self, model: ForecastModel, history: list[dict[str, Any]]) -> None:
         super()._take(model, history)
         if model.history is not None:
-            self.series_ = model.history
+            self.series_, self.begin_ = model.history, model.begin
 
     def _ends(self, frame: Any) -> Windows:
         """One window for each series, at its end."""
@@ -226,6 +232,10 @@ class Forecaster(Estimator):
         which = np.arange(len(source))
         origin = source.lengths
         return Windows(source, which, origin, self.model_.encoder.data.horizon, moments(source, which, origin))
+
+    def _begin(self, frame: Any) -> States | None:
+        """The states before the first rows that forecasts go on from."""
+        return getattr(self, "begin_", None) if frame is None else None
 
     def _framed(
         self, windows: Windows, columns: dict[str, Any], horizon: int | None, frame: Any, *, written: bool = False
@@ -242,8 +252,11 @@ class Forecaster(Estimator):
         config = self.model_.config
         source = from_frame(frame, reading or reading_of(config), kinds=kinds_of(config), goes_on=goes_on)
         strangers = [name for name in source.names if name not in self.model_.encoder.series]
-        if strangers and self.model_.encoder.data.series_embedding:
+        data = self.model_.encoder.data
+        if strangers and data.series_embedding:
             raise DataError(f"series '{strangers[0]}' was not learned from, and this model knows series by name.")
+        if strangers and data.carry and data.scaling != "none":
+            raise DataError(f"series '{strangers[0]}' was not learned from: it has no scale that stays as it is.")
         return source
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 
 from rondo.data.series import FrameFormat, Frequency, SeriesSet
 from rondo.errors import ModelError, RondoError
-from rondo.models.forecaster import Features
+from rondo.models.forecast_inputs import Features
 
 MOST_SEASON = 10_000_000
 """Rows in the season of a saved forecaster, at most: more are a mistake in its configuration."""

@@ -35,8 +35,8 @@ def recent(source: SeriesSet, rows: int) -> SeriesSet:
     )  # fmt: skip
 
 
-def joined(known: SeriesSet, new: SeriesSet, rows: int, method: Impute | None = None) -> SeriesSet:
-    """The last ``rows`` rows after new ones came; what new rows cost does not depend on how many came before.
+def joined(known: SeriesSet, new: SeriesSet, method: Impute | None = None) -> SeriesSet:
+    """The rows that are known with new ones after them.
 
     With a ``method`` what is missing in the new rows is filled from those before. Each series of ``new`` must go on
     where it ended. Series that have no new rows stay; others than those known begin.
@@ -48,9 +48,9 @@ def joined(known: SeriesSet, new: SeriesSet, rows: int, method: Impute | None = 
         if name in new.names:
             parts.append(_filled(_after(own, new.choose([new.names.index(name)])), method))
         else:
-            parts.append(recent(own, rows))
+            parts.append(recent(own, int(own.lengths[0])))
     parts += [_filled(recent(begun, int(begun.lengths[0])), method) for begun in map(_begun, _each(new, unknown))]
-    return _stacked([recent(part, rows) for part in parts])
+    return _stacked(parts)
 
 
 def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
 from rondo.errors import DataError
-from rondo.models.forecaster import Forecaster, ForecastInputs
+from rondo.models.forecast_inputs import ForecastInputs
+from rondo.models.forecaster import Forecaster
 from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster
 from rondo.tasks.forecast.encoder import ForecastEncoder
 from rondo.tasks.forecast.model import ForecastModel

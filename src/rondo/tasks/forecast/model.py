@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,10 +16,13 @@ from rondo.cells import Cell
 from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
 from rondo.errors import ModelError, RondoError, UsageError
+from rondo.layers import RecurrentOutput
 from rondo.models.folder import check_parts, read_model, save_model
-from rondo.models.forecaster import Forecaster, ForecasterOptions, ForecastInputs
+from rondo.models.forecast_inputs import ForecastInputs
+from rondo.models.forecaster import Forecaster, ForecasterOptions
 from rondo.models.forecaster_ensemble import ForecasterEnsemble, make_forecaster, points_of, quantiles_of
 from rondo.models.weights import load_network
+from rondo.tasks.forecast.carried import States, advanced, checked_states, followed
 from rondo.tasks.forecast.conformal import GRID, Conformal
 from rondo.tasks.forecast.encoder import ForecastEncoder, Units
 from rondo.tasks.forecast.framing import MOST_SEASON, check_framing
@@ -63,6 +66,8 @@ class ForecastModel:
         self.options = options
         self.history = history
         """The rows that forecasts go on from; as many as are read of each series are saved."""
+        self.begin: States | None = None
+        """Where the state is carried: that before the first row of each series of the history."""
         self.conformal: Conformal | None = None
         self.summary: TrainingSummary | None = None
         """How it was trained; None of a model that was loaded."""
@@ -77,7 +82,20 @@ class ForecastModel:
         """How many rows of each series are kept: what a forecast reads, and a season where holes are filled by it."""
         reading = self.config.get("options", {}).get("reading", {})
         seasonal = reading.get("missing") == "impute" and reading.get("impute") == "seasonal"
-        return max(self.encoder.context_length, int(self.config["frame"]["season"]) if seasonal else 1)
+        # A row that is followed by none yet is read with what is known of the next one, so it is kept.
+        least = 1 if self.encoder.data.carry else self.encoder.context_length
+        return max(least, int(self.config["frame"]["season"]) if seasonal else 1)
+
+    @torch.inference_mode()
+    def kept(self, history: SeriesSet, begin: States | None) -> tuple[SeriesSet, States | None]:
+        """The last rows of series, from which forecasts go on as from all of them; with the states before those rows.
+
+        ``begin`` are the states before the first rows of ``history``, where there were others before them.
+        """
+        if self.encoder.data.carry:
+            passed = np.maximum(history.lengths - self.rows_kept, 0)
+            begin = advanced(self.network.members, self.encoder, history, passed, begin)
+        return recent(history, self.rows_kept), begin
 
     @property
     def has_quantiles(self) -> bool:
@@ -92,12 +110,21 @@ class ForecastModel:
 
     @torch.inference_mode()
     def forecast(
-        self, windows: Windows, levels: Sequence[float] = (), *, paths: int = PATHS, seed: int = 0
+        self,
+        windows: Windows,
+        levels: Sequence[float] = (),
+        *,
+        paths: int = PATHS,
+        seed: int = 0,
+        begin: States | None = None,
     ) -> Forecast:
-        """Points, and quantiles at ``levels`` if there are any; of `recursive`, those of ``paths`` sampled futures."""
+        """Points, and quantiles at ``levels`` if there are any; of `recursive`, those of ``paths`` sampled futures.
+
+        ``begin`` are the states before the first rows of the windows' series, where there were others before them.
+        """
         if levels and not self.has_quantiles:
             raise UsageError("this model says points; for quantiles train it with a head that has them.")
-        said = self._uncalibrated(windows, levels, paths, seed)
+        said = self._uncalibrated(windows, levels, paths, seed, begin)
         if said.quantiles is None or self.conformal is None:
             return said
         units = self.encoder.units(windows, windows.context(self.encoder.context_length))
@@ -116,20 +143,20 @@ class ForecastModel:
         self.conformal = Conformal.fit(windows, said)
 
     @torch.inference_mode()
-    def _uncalibrated(self, windows: Windows, levels: Sequence[float], paths: int, seed: int) -> Forecast:
+    def _uncalibrated(
+        self, windows: Windows, levels: Sequence[float], paths: int, seed: int, begin: States | None = None
+    ) -> Forecast:
         points, found = [], []
         if self.by_samples:
-            for drawn in self._drawn(windows, paths, seed):
+            for drawn in self._drawn(windows, paths, seed, begin):
                 points.append(np.median(drawn, axis=-1))
                 if levels:
                     found.append(np.moveaxis(np.quantile(drawn, levels, axis=-1), 0, -1))
         elif self.network.strategy == "recursive":
-            points = [drawn[..., 0] for drawn in self._drawn(windows, 1, seed)]
+            points = [drawn[..., 0] for drawn in self._drawn(windows, 1, seed, begin)]
         else:
-            for piece in windows.pieces(_PIECE):
-                inputs, units = self.encoder.encode(piece)
-                inputs = self._moved(inputs)
-                head, said = self.network.head, self.network(inputs)
+            for inputs, units, reads in self._read(windows, _PIECE, begin):
+                head, said = self.network.head, self.network(inputs, reads=reads)
                 members = said if said.dim() == 4 else said[None]
                 unit = inputs.unit[:, None].expand(members.shape[1:3])
                 points.append(units.invert(_array(points_of(head, members, unit))))
@@ -140,11 +167,11 @@ class ForecastModel:
             return Forecast(whole, np.repeat(whole[..., None], len(levels), axis=-1))
         return Forecast(whole, np.concatenate(found) if levels else None)
 
-    def sample(self, windows: Windows, paths: int = PATHS, *, seed: int = 0) -> Floats:
-        """Sampled futures (N, horizon, paths)."""
+    def sample(self, windows: Windows, paths: int = PATHS, *, seed: int = 0, begin: States | None = None) -> Floats:
+        """Sampled futures (N, horizon, paths); ``begin`` as for `forecast`."""
         if not self.network.head.draws:
             raise UsageError("this model says points; for samples train it with a head that has them.")
-        return np.concatenate(list(self._drawn(windows, paths, seed)))
+        return np.concatenate(list(self._drawn(windows, paths, seed, begin)))
 
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration and the last rows of each series."""
@@ -153,7 +180,7 @@ class ForecastModel:
         self.config |= {"network": network, "encoder": self.encoder.to_json()}
         parts = {}
         if self.history is not None:
-            parts[Path(folder) / FILE] = stored(recent(self.history, self.rows_kept))
+            parts[Path(folder) / FILE] = stored(*self.kept(self.history, self.begin))
         save_model(folder, self.config, self.network.state_dict(), parts)
         if self.history is None:
             (Path(folder) / FILE).unlink(missing_ok=True)  # of an earlier model
@@ -184,18 +211,35 @@ class ForecastModel:
         network = load_network(rebuild, tensors, Path(folder))
         check_parts(folder, config)
         path = Path(folder) / FILE
-        history = read_stored(path) if path.exists() else None
+        history, begin = read_stored(path) if path.exists() else (None, [])
         made = cls(network.to(device), encoder, config, options, history)
+        if history is not None and encoder.data.carry:
+            made.begin = checked_states(made.network.members, begin, len(history), path)
         if (saved := config.get("conformal")) is not None:
             made.conformal = Conformal.from_json(saved, encoder.data.horizon)
         return made
 
     @torch.inference_mode()
-    def _drawn(self, windows: Windows, paths: int, seed: int) -> Any:
+    def _drawn(self, windows: Windows, paths: int, seed: int, begin: States | None) -> Iterator[Floats]:
         generator = torch.Generator(self._device).manual_seed(seed)
-        for piece in windows.pieces(max(1, _PIECE * 8 // max(1, paths))):
-            inputs, units = self.encoder.encode(piece)
-            yield units.invert(_array(self.network.sample(self._moved(inputs), paths, generator)))
+        for inputs, units, reads in self._read(windows, max(1, _PIECE * 8 // max(1, paths)), begin):
+            yield units.invert(_array(self.network.sample(inputs, paths, generator, reads=reads)))
+
+    def _read(
+        self, windows: Windows, size: int, begin: States | None
+    ) -> Iterator[tuple[ForecastInputs, Units, Sequence[RecurrentOutput]]]:
+        """Windows piece by piece as the network reads them; where the state is carried, what it made of all rows."""
+        if not self.encoder.data.carry:
+            for piece in windows.pieces(size):
+                inputs, units = self.encoder.encode(piece)
+                yield self._moved(inputs), units, ()
+            return
+        reads = followed(self.network.members, self.encoder, windows, begin)
+        for start in range(0, len(windows), size):
+            part = slice(start, start + size)
+            inputs, units = self.encoder.encode(windows.choose(part), 1)
+            own = [RecurrentOutput(None, read.last[part], read.state.select(part)) for read in reads]
+            yield self._moved(inputs), units, own
 
     @property
     def _device(self) -> torch.device:

@@ -20,6 +20,9 @@ class ForecastData:
     """How many rows are forecast."""
     context_length: int | None = None
     """How many rows before it are read. Left out: three horizons, at least two seasons, no more than there are."""
+    carry: bool = False
+    """Carry the network's state along the whole of a series: a forecast follows from all rows since the first, and a
+    new row costs one step. It learns from stretches of --context-length rows."""
     scaling: Scaling = "standard"
     """How a series is scaled, by its training part: standard, robust, minmax, mean, log, log1p or none."""
     window_scaling: WindowScaling = "last"
@@ -108,6 +111,11 @@ class ForecastOptions:
         if counts and (self.data.scaling not in ("mean", "none") or self.data.window_scaling != "none"):
             raise UsageError(
                 "--head negative_binomial is of counts: it goes with --scaling mean, --window-scaling none"
+            )
+        if self.data.carry and (self.data.window_scaling != "none" or self.model.strategy == "segments"):
+            raise UsageError(
+                "--carry needs scales that stay as they are and a step for each row: --window-scaling none and a "
+                "--strategy other than segments"
             )
         if self.data.window_scaling == "difference" and self.model.head == "quantiles":
             raise UsageError("quantiles of differences do not add up: take another --head, or --window-scaling last")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,19 @@ import torch
 
 from rondo.data.series import Clock, Columns, Frequency, SeriesSet
 from rondo.errors import ModelError
+from rondo.layers import StackState
 from rondo.storage import parse_tensors, read_bytes, read_metadata, tensor_bytes
 
 FILE = "history.safetensors"
 _ARRAYS = ("values", "begin", "end", "start", "covariate_begin", "covariate_end")
 _ROLES = ("past", "future", "static")
+_STATE = "state."
 _TYPES = {"values": np.float64, "numbers": np.float32, "codes": np.int32}
 """Of the arrays by the last part of their names; all others are int64."""
 
 
-def stored(series: SeriesSet) -> bytes:
-    """The file's bytes."""
+def stored(series: SeriesSet, states: Sequence[StackState] | None = None) -> bytes:
+    """The file's bytes. ``states`` are those of a forecaster's members before the first row of each series."""
     arrays = {name: getattr(series, name) for name in _ARRAYS}
     if series.row_times is not None:
         arrays["row_times"] = series.row_times
@@ -42,12 +44,16 @@ def stored(series: SeriesSet) -> bytes:
         "covariates": {role: [getattr(series, role).number_names, getattr(series, role).code_names] for role in _ROLES},
     }
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    for member, state in enumerate(states or ()):
+        tensors |= {f"{_STATE}{member}.{name}": part for name, part in state.state_dict().items()}
     return tensor_bytes(tensors, {"series": json.dumps(about, ensure_ascii=False)})
 
 
-def read_stored(path: Path) -> SeriesSet:
-    """The series in a file; `ModelError` for what cannot be."""
-    arrays = {name: tensor.numpy() for name, tensor in parse_tensors(path, read_bytes(path)).items()}
+def read_stored(path: Path) -> tuple[SeriesSet, list[dict[str, torch.Tensor]]]:
+    """The series in a file, and the states; `ModelError` for what cannot be."""
+    tensors = parse_tensors(path, read_bytes(path))
+    states = _states({name: tensors.pop(name) for name in list(tensors) if name.startswith(_STATE)})
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     try:
         _check_types(arrays)
         made = _series(arrays, json.loads(read_metadata(path)["series"]))
@@ -57,7 +63,16 @@ def read_stored(path: Path) -> SeriesSet:
         raise ModelError(f"{path} is damaged: the rows of its series lie outside the file")
     if not _known(made):
         raise ModelError(f"{path} is damaged: it holds infinite values, or kinds that there are not")
-    return made
+    return made, states
+
+
+def _states(tensors: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """Parts by name of each member; names that are others are left to whoever knows the network."""
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    for name, part in tensors.items():
+        member, _, own = name.removeprefix(_STATE).partition(".")
+        found.setdefault(member, {})[own] = part
+    return [found[str(member)] for member in range(len(found)) if str(member) in found]
 
 
 def _check_types(arrays: Mapping[str, Any]) -> None:
