@@ -45,7 +45,7 @@ def test_series_scales_are_inverted(kind: Any, data: st.DataObject) -> None:
 def test_window_scales_are_inverted(kind: Any, data: st.DataObject) -> None:
     context = data.draw(arrays.arrays(np.float64, (3, 5), elements=st.one_of(numbers, st.just(NAN))))
     target = data.draw(arrays.arrays(np.float64, (3, 4), elements=numbers))
-    scale = WindowScale.of(context, kind)
+    scale = WindowScale.of(context, kind, data.draw(st.integers(1, 7)))
     largest = max(np.abs(target).max(), np.nanmax(np.abs(np.append(context, 0))))
     np.testing.assert_allclose(scale.invert(scale.target(target)), target, rtol=1e-11, atol=1e-14 * largest + 1e-13)
 
@@ -68,12 +68,26 @@ def test_known_windows() -> None:
     known = {
         "none": ([1, NAN, 3, NAN], [5, 4]), "last": ([-2, NAN, 0, NAN], [2, 1]), "difference": ([0, 0, 2, 0], [2, -1]),
         "instance": (np.array([-1, NAN, 1, NAN]) / np.sqrt(1 + 1e-5), np.array([3, 2]) / np.sqrt(1 + 1e-5)),
+        "seasonal": ([0, NAN, 2, NAN], [2, 1]),
     }  # fmt: skip
     for kind in get_args(WindowScaling):
-        scale = WindowScale.of(context, kind)
+        scale = WindowScale.of(context, kind, season=2)
         np.testing.assert_allclose(scale.context(context)[0], known[kind][0], rtol=1e-12)
         np.testing.assert_allclose(scale.target(target)[0], known[kind][1], rtol=1e-12)
     assert last_values(np.array([[NAN, NAN], [2, NAN]])).tolist() == [0, 2]
+
+
+def test_seasons_of_windows() -> None:
+    """Rows 2 and 3 of three seasons of four, with holes; the horizon begins in the middle of a season."""
+    context = np.array([[1.0, 2, 3, 4, 5, 6, NAN, 8, 9, NAN]])
+    scale = WindowScale.of(context, "seasonal", season=4)
+    assert scale.shift.tolist() == [[3, 8, 9, 6]]  # the value at the hole is that of a season earlier
+    assert scale.target(np.full((1, 6), 10.0)).tolist() == [[7, 2, 1, 4, 7, 2]]
+    assert scale.invert(np.zeros((1, 5, 2)))[0, :, 1].tolist() == [3, 8, 9, 6, 3]
+    np.testing.assert_array_equal(scale.context(context)[0], [0, 0, 0, 0, 4, 4, NAN, 4, 4, NAN])
+    short = WindowScale.of(np.array([[7.0, NAN]]), "seasonal", season=3)
+    assert short.shift.tolist() == [[7, 7, 7]]
+    assert short.context(np.array([[7.0, 5.0]])).tolist() == [[0, 0]]
 
 
 @SCALINGS

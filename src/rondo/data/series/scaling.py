@@ -3,7 +3,8 @@
 `Scaler` has two numbers for a series, from its training part. `WindowScale` has them for a window, from its context
 alone: reversible instance normalisation (Kim et al. 2022, "Reversible Instance Normalization for Accurate Time-Series
 Forecasting against Distribution Shift", without its learned gain), the last value subtracted (as NLinear does, Zeng et
-al. 2023, "Are Transformers Effective for Time Series Forecasting?"), or differences of neighbours.
+al. 2023, "Are Transformers Effective for Time Series Forecasting?"), the value a season before, or differences of
+neighbours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rondo.errors import DataError, UsageError, nearest
 
 Floats = npt.NDArray[np.float64]
 Scaling = Literal["none", "standard", "robust", "minmax", "mean", "log", "log1p"]
-WindowScaling = Literal["none", "last", "instance", "difference"]
+WindowScaling = Literal["none", "last", "seasonal", "instance", "difference"]
 
 INSTANCE_EPSILON = 1e-5
 """Added to the variance of a window, as RevIN does, in units of the series' scale."""
@@ -79,15 +80,17 @@ class WindowScale:
 
     kind: WindowScaling
     shift: Floats
-    """(N,)"""
+    """(N,); seasonal: (N, season), the last value at each row of the season, from the first after the context on."""
     width: Floats
 
     @classmethod
-    def of(cls, context: Floats, kind: WindowScaling) -> WindowScale:
+    def of(cls, context: Floats, kind: WindowScaling, season: int = 1) -> WindowScale:
         """From contexts (N, T), NaN where missing; one without any value has shift 0 and width 1."""
         shift, width = np.zeros(len(context)), np.ones(len(context))
         if kind in ("last", "difference"):
             shift = last_values(context)
+        elif kind == "seasonal":
+            shift = last_season(context, season)
         elif kind == "instance":
             known = ~np.isnan(context)
             counts = np.maximum(known.sum(axis=1), 1)
@@ -99,22 +102,47 @@ class WindowScale:
         return cls(kind, shift, width)
 
     def context(self, context: Floats) -> Floats:
-        """The context (N, T) as the network sees it; of differences, the first is 0."""
+        """The context (N, T) as the network sees it; of differences, the first is 0, of seasonal ones a season."""
         if self.kind == "difference":
             return np.diff(_filled(context), axis=1, prepend=_filled(context)[:, :1])
+        if self.kind == "seasonal":
+            season = self.shift.shape[1]
+            return np.concatenate([0 * context[:, :season], context[:, season:] - context[:, :-season]], axis=1)
         return (context - _along(self.shift, context)) / _along(self.width, context)
 
     def target(self, target: Floats) -> Floats:
         """What comes after it, (N, horizon), as the network is to say it."""
         if self.kind == "difference":
             return np.diff(target, axis=1, prepend=self.shift[:, None])
+        if self.kind == "seasonal":
+            return target - self._repeated(target)
         return (target - _along(self.shift, target)) / _along(self.width, target)
 
     def invert(self, scaled: Floats) -> Floats:
         """From (N, horizon, ...) that the network said: of differences points or sampled paths, never quantiles."""
         if self.kind == "difference":
             return np.cumsum(scaled, axis=1) + _along(self.shift, scaled)
+        if self.kind == "seasonal":
+            return scaled + self._repeated(scaled)
         return scaled * _along(self.width, scaled) + _along(self.shift, scaled)
+
+    def _repeated(self, values: Floats) -> Floats:
+        """The last season again and again, beside values (N, horizon, ...)."""
+        steps = self.shift[:, np.arange(values.shape[1]) % self.shift.shape[1]]
+        return steps.reshape(steps.shape + (1,) * (values.ndim - 2))
+
+
+def last_season(context: Floats, season: int) -> Floats:
+    """(N, season) The last value at each row of the season that is not missing; where there is none, the last of all.
+
+    The first is for the row after the context.
+    """
+    found = np.full((len(context), season), np.nan)
+    for end in range(context.shape[1], 0, -season):
+        own = context[:, max(0, end - season) : end]
+        place = found[:, season - own.shape[1] :]
+        place[:] = np.where(np.isnan(place), own, place)
+    return np.where(np.isnan(found), last_values(context)[:, None], found)
 
 
 def last_values(context: Floats) -> Floats:

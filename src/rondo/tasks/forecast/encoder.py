@@ -108,7 +108,8 @@ class ForecastEncoder:
             alone = Scaler.fit(SeriesSet.from_arrays([context[row]]), self.data.scaling)
             shift[row], width_[row] = alone.shift[0], alone.width[0]
         scaler = Scaler(self.data.scaling, shift, width_)
-        return Units(scaler, WindowScale.of(scaler.apply(context, np.arange(len(context))), self.data.window_scaling))
+        scaled = scaler.apply(context, np.arange(len(context)))
+        return Units(scaler, WindowScale.of(scaled, self.data.window_scaling, windows.source.season))
 
     def encode(self, windows: Windows, length: int | None = None) -> tuple[ForecastInputs, Units]:
         """What the network reads of windows; nothing but covariates known in advance is from after the origin.

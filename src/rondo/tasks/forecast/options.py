@@ -26,8 +26,9 @@ class ForecastData:
     scaling: Scaling = "standard"
     """How a series is scaled, by its training part: standard, robust, minmax, mean, log, log1p or none."""
     window_scaling: WindowScaling = "last"
-    """How a window is, by its context: its last value subtracted (last), to mean 0 and deviation 1 (instance),
-    differences of neighbours (difference), or none."""
+    """How a window is, by its context: its last value subtracted (last), the value a season before (seasonal; what is
+    learned is how the last season goes on), to mean 0 and deviation 1 (instance), differences of neighbours
+    (difference), or none."""
     calendar: Literal["auto", "none"] = "auto"
     """Features of the calendar, as the frequency suggests them: time of day, day of week, of month, of year."""
     series_embedding: bool = False
