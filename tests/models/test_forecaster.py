@@ -183,7 +183,7 @@ def test_the_first_forecast_is_about_what_targets_are(strategy: Any, head: HeadN
 
     with torch.no_grad():
         before = covered()
-        model.begin(targets, given.unit)
+        model.begin(targets, given.unit, given.context)
         assert before < 0.5
         assert 0.7 < covered() < 0.9
 
@@ -191,7 +191,7 @@ def test_the_first_forecast_is_about_what_targets_are(strategy: Any, head: HeadN
 def test_targets_that_are_all_missing_say_nothing() -> None:
     model = network("direct")
     before = model.leave.bias.clone()
-    model.begin(torch.full((4, H), torch.nan), torch.ones(4))
+    model.begin(torch.full((4, H), torch.nan), torch.ones(4), torch.zeros(4, L))
     assert torch.equal(model.leave.bias, before)
 
 

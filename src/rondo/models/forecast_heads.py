@@ -33,10 +33,18 @@ class Head(nn.Module, ABC):
     """Whether it speaks of counts, which are not shifted."""
     draws = True
     """Whether it can be sampled from."""
+    place = 0
+    """Which parameter says where the values lie: adding to it moves everything that is said."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
+
+    def moved(self, parameters: Tensor, by: Tensor) -> Tensor:
+        """Parameters (..., size) of the same spread elsewhere: ``by`` (...) further up."""
+        if self.counts:
+            raise UsageError("counts are not moved: a negative binomial says no place apart from its spread.")
+        return parameters + F.pad(by[..., None], (self.place, self.size - 1 - self.place))
 
     @abstractmethod
     def loss(self, parameters: Tensor, target: Tensor, unit: Tensor) -> Tensor:
@@ -101,7 +109,7 @@ class Quantiles(Head):
         if not levels or not rising or levels[0] <= 0 or levels[-1] >= 1:
             raise UsageError(f"levels of quantiles rise between 0 and 1, not {list(levels)}.")
         self.levels = tuple(levels)
-        self.middle = min(range(len(levels)), key=lambda place: abs(levels[place] - 0.5))
+        self.place = self.middle = min(range(len(levels)), key=lambda place: abs(levels[place] - 0.5))
         self.tau: Tensor
         self.register_buffer("tau", torch.tensor(levels), persistent=False)
 

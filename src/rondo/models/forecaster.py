@@ -27,7 +27,8 @@ from rondo.layers import RecurrentOutput, StackState
 from rondo.layers.dropout import dropped, probability
 from rondo.models.forecast_heads import HeadName, make_head
 from rondo.models.forecast_inputs import Features, ForecastInputs, Kinds
-from rondo.models.options import RecurrentOptions
+from rondo.models.linear_path import LinearPath
+from rondo.models.options import EnsembleOptions
 
 Strategy = Literal["segments", "direct", "decoder", "recursive"]
 START_WEIGHT = 0.1
@@ -37,7 +38,7 @@ MOST_STARTED = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecasterOptions(RecurrentOptions):
+class ForecasterOptions(EnsembleOptions):
     """The network."""
 
     cell: str = "gru"
@@ -56,8 +57,12 @@ class ForecasterOptions(RecurrentOptions):
     """Rows in a segment, for --strategy segments. Left out: half a season, but no longer than the horizon."""
     output_dropout: float = 0.0
     """Probability of dropping values before the recurrence's output becomes a forecast."""
-    ensemble: int = 1
-    """So many networks from different initial weights learn side by side and forecast together."""
+    linear_path: bool = False
+    """Add what the network says to a linear forecast from the context, which ridge regression finds before the network
+    learns: where a linear forecast is hard to beat, the network begins there."""
+    linear_ridge: float | None = None
+    """What is added to the variance of each value of the context in that regression, in units of their mean variance:
+    more of it makes a smoother forecast. Left out: 0.1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,19 +70,33 @@ class ForecasterOptions(RecurrentOptions):
             raise UsageError(f"there is no strategy '{self.strategy}'{nearest(self.strategy, get_args(Strategy))}")
         if self.segment is not None and (self.segment < 1 or self.strategy != "segments"):
             raise UsageError("--segment is at least 1, and belongs to --strategy segments")
-        if self.ensemble < 1:
-            raise UsageError(f"--ensemble is at least 1, not {self.ensemble}")
+        if self.linear_path and (self.strategy == "recursive" or self.head == "negative_binomial"):
+            raise UsageError(
+                "--linear-path says the whole horizon at once, in numbers of any sign: it goes neither with --strategy "
+                "recursive nor with --head negative_binomial"
+            )
+        if self.linear_ridge is not None and (self.linear_ridge < 0 or not self.linear_path):
+            raise UsageError("--linear-ridge is at least 0, and belongs to --linear-path")
 
 
 class Forecaster(nn.Module):
     """Context and covariates in, parameters of a head for each step of the horizon out."""
 
     def __init__(
-        self, horizon: int, features: Features, options: ForecasterOptions, *, season: int = 1, cell: Cell | None = None
+        self,
+        horizon: int,
+        features: Features,
+        options: ForecasterOptions,
+        *,
+        season: int = 1,
+        context_length: int | None = None,
+        cell: Cell | None = None,
     ) -> None:
         super().__init__()
         if horizon < 1:
             raise UsageError(f"a horizon is at least 1, not {horizon}")
+        if options.linear_path and context_length is None:
+            raise UsageError("a linear path reads so many rows and no others: give a context_length")
         self.horizon, self.features, self.strategy = horizon, features, options.strategy
         self.head = make_head(options.head)
         self.output_dropout = probability("output_dropout", options.output_dropout)
@@ -106,6 +125,7 @@ class Forecaster(nn.Module):
                 self.position = nn.Parameter(torch.randn(horizon, hidden) * 0.1)
                 self.decoder = options.build(hidden + ahead + static, cell=cell)
             self.leave = nn.Linear(self.recurrent.output_size, steps * size)
+        self.linear = LinearPath(context_length, horizon) if options.linear_path and context_length else None
 
     @property
     def members(self) -> Sequence[Forecaster]:
@@ -113,11 +133,14 @@ class Forecaster(nn.Module):
         return (self,)
 
     @torch.no_grad()
-    def begin(self, targets: Tensor, unit: Tensor) -> None:
+    def begin(self, targets: Tensor, unit: Tensor, context: Tensor) -> None:
         """Let the first forecast, whatever the context, be about how scaled ``targets`` (N, horizon) are spread.
 
-        ``unit`` (N,) is theirs. Where the last layer serves several steps, it begins with what they have in common.
+        ``unit`` (N,) is theirs, ``context`` (N, L) what is before them: a linear path stays what it is, and what it
+        leaves is spread so. Where the last layer serves several steps, it begins with what they have in common.
         """
+        if self.linear is not None:
+            targets = targets - self.linear(context)
         size, slots = self.head.size, self.leave.out_features // self.head.size
         self.leave.weight *= START_WEIGHT
         if self.strategy == "direct" and self.ahead is not None:  # it reaches the forecast, too
@@ -141,6 +164,11 @@ class Forecaster(nn.Module):
 
         ``reads`` is what `follow` gave for each of `members`, in place of the context.
         """
+        said = self._say(inputs, target, reads)
+        return said if self.linear is None else self.head.moved(said, self.linear(inputs.context))
+
+    def _say(self, inputs: ForecastInputs, target: Tensor | None, reads: Sequence[RecurrentOutput]) -> Tensor:
+        """What the recurrent network says by itself."""
         table, ahead, static = self._table(inputs)
         if self.strategy == "segments":
             return self._segments(table, ahead, static)

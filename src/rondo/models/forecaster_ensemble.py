@@ -45,10 +45,10 @@ class ForecasterEnsemble(nn.Module):
         """That of the first: it shows how all are made."""
         return self.members[0].recurrent
 
-    def begin(self, targets: Tensor, unit: Tensor) -> None:
+    def begin(self, targets: Tensor, unit: Tensor, context: Tensor) -> None:
         """Each as `Forecaster.begin`."""
         for member in self.members:
-            member.begin(targets, unit)
+            member.begin(targets, unit, context)
 
     def forward(
         self, inputs: ForecastInputs, target: Tensor | None = None, *, reads: Sequence[RecurrentOutput] = ()
@@ -105,11 +105,17 @@ def quantiles_of(head: Head, said: Tensor, levels: Sequence[float], unit: Tensor
 
 
 def make_forecaster(
-    horizon: int, features: Features, options: ForecasterOptions, *, season: int = 1, cell: Cell | None = None
+    horizon: int,
+    features: Features,
+    options: ForecasterOptions,
+    *,
+    season: int = 1,
+    context_length: int | None = None,
+    cell: Cell | None = None,
 ) -> Forecaster | ForecasterEnsemble:
     """The network that the options describe: one, or several."""
 
     def make() -> Forecaster:
-        return Forecaster(horizon, features, options, season=season, cell=cell)
+        return Forecaster(horizon, features, options, season=season, context_length=context_length, cell=cell)
 
     return make() if options.ensemble == 1 else ForecasterEnsemble([make() for _ in range(options.ensemble)])

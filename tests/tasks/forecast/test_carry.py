@@ -42,15 +42,18 @@ def fresh(forecaster: Forecaster) -> Forecaster:
 @pytest.mark.parametrize("roles", [{}, COVARIATES], ids=["values", "covariates"])
 @pytest.mark.parametrize(
     "more",
-    [{}, {"strategy": "decoder", "cell": "lstm", "layers": 2}, {"strategy": "recursive"}, {"ensemble": 2}],
-    ids=["direct", "decoder", "recursive", "ensemble"],
-)
+    [
+        {}, {"strategy": "decoder", "cell": "lstm", "layers": 2}, {"strategy": "recursive"}, {"ensemble": 2},
+        {"linear_path": True},
+    ],
+    ids=["direct", "decoder", "recursive", "ensemble", "linear path"],
+)  # fmt: skip
 def test_the_same_as_from_the_whole_history(roles: dict[str, Any], more: dict[str, Any], tmp_path: Path) -> None:
     forecaster = Forecaster(**{**CARRY, **roles, **more}).fit(frame(last=60))
     ahead = 3 if roles else 0
     for first, last in ((60, 61), (61, 62), (62, 80), (80, ROWS)):
         forecaster.update(frame(first, last, ahead=ahead))
-        assert forecaster.series_.lengths.tolist() == [1, 1]
+        assert forecaster.series_.lengths.tolist() == [9 if "linear_path" in more else 1] * 2
         agree(forecaster.predict(), fresh(forecaster).predict(frame(last=last, ahead=ahead)))
     forecaster.save(tmp_path / "model")
     again = load(tmp_path / "model")

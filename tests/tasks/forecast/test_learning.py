@@ -19,7 +19,7 @@ from rondo.errors import DataError, ModelError, UsageError
 from rondo.evaluation.forecasting.folds import rolling_origin
 from rondo.models.forecaster import ForecasterOptions
 from rondo.tasks.forecast.encoder import ForecastEncoder
-from rondo.tasks.forecast.learning import WindowBatches, learn_forecast, make_batch
+from rondo.tasks.forecast.learning import WindowBatches, learn_forecast, make_batch, prepare
 from rondo.tasks.forecast.model import ForecastModel
 from rondo.tasks.forecast.options import ForecastData, ForecastOptions, ForecastTraining
 
@@ -147,6 +147,7 @@ CHOICES: list[dict[str, Any]] = [
     {"strategy": "direct", "head": "gaussian", "window_scaling": "difference"},
     {"strategy": "recursive", "head": "negative_binomial", "scaling": "mean", "window_scaling": "none"},
     {"strategy": "segments", "head": "mse", "calendar": "none", "cell": "min_gru"},
+    {"strategy": "decoder", "head": "quantiles", "window_scaling": "seasonal", "linear_path": True, "ensemble": 2},
 ]  # fmt: skip
 
 
@@ -229,3 +230,34 @@ def test_damaged_folders(tmp_path: Path, place: str) -> None:
     path.write_text(json.dumps(config))
     with pytest.raises(ModelError):
         ForecastModel.load(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("name", ["linear_path", "window_scaling"])
+def test_what_the_network_begins_from_counts(tmp_path: Path, name: str) -> None:
+    """One step in, forecasts of a wave are already those of a line, or of the last season."""
+    given = {
+        "linear_path": {"linear_path": True, "context_length": 21},
+        "window_scaling": {"window_scaling": "seasonal"},
+    }
+    made = from_frame(frame(rows=150), FORMAT)
+    (fold,) = rolling_origin(made, horizon=H, test_rows=30)
+    plain = options(head="mse", steps=1)
+    errors = []
+    for own in (plain, options(head="mse", steps=1, **given[name])):
+        found = learn_forecast(fold.training, fold.windows, own, tmp_path / str(len(errors)))[0].forecast(fold.windows)
+        errors.append(float(np.abs(found.points - fold.windows.actual()).mean()))
+    assert errors[1] < 0.25 * errors[0]
+
+
+def test_members_begin_from_the_same_line() -> None:
+    encoder, network = prepare(series(), options(linear_path=True, ensemble=2))
+    lines = [member.linear for member in network.members if member.linear is not None]
+    assert len(lines) == 2
+    assert torch.equal(lines[0].weight, lines[1].weight)
+    source = WindowBatches(series(), encoder, batch_size=1000, seed=0)
+    smoother = prepare(series(), options(linear_path=True, linear_ridge=5.0))[1].members[0].linear
+    assert smoother is not None
+    assert source.batches_per_epoch == 1
+    batch = source.batch(0, 0)
+    gaps = [float((line(batch.context) - batch.target).square().mean()) for line in (lines[0], smoother)]
+    assert gaps[0] < gaps[1] < float(batch.target.square().mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from rondo.training.protocols import Evaluator, Progress, Result, TrainingSummar
 EPOCHS = 20
 WATCHED = 1024
 """Windows that training is watched on, at most."""
+RIDGE = 0.1
+"""Of a linear path, unless another is given."""
+MOST_REGRESSED = 100_000
+"""Windows that a linear path is found from, at most."""
 BEGUN_WITH = 1024
 """Windows whose spread the first forecast has, at most."""
 
@@ -139,10 +144,27 @@ def prepare(training: SeriesSet, options: ForecastOptions) -> Prepared:
     """Scales of the training part, and a network that has learned nothing."""
     encoder = ForecastEncoder.fit(training, options.data)
     torch.manual_seed(options.training.seed)
-    network = make_forecaster(options.data.horizon, encoder.features, options.model, season=training.season)
-    some = WindowBatches(training, encoder, batch_size=BEGUN_WITH, seed=options.training.seed).batch(0, 0)
-    network.begin(some.target, some.unit)
+    network = make_forecaster(
+        options.data.horizon, encoder.features, options.model, season=training.season,
+        context_length=encoder.context_length,
+    )  # fmt: skip
+    some = WindowBatches(training, encoder, batch_size=BEGUN_WITH, seed=options.training.seed)
+    paths = [member.linear for member in network.members if member.linear is not None]
+    if paths:
+        ridge = options.model.linear_ridge
+        paths[0].fit(_pairs(some), RIDGE if ridge is None else ridge)
+        for path in paths[1:]:
+            path.load_state_dict(paths[0].state_dict())
+    first = some.batch(0, 0)
+    network.begin(first.target, first.unit, first.context)
     return encoder, network
+
+
+def _pairs(source: WindowBatches) -> Iterator[tuple[Tensor, Tensor]]:
+    """Contexts and targets of all windows; of very many, of some."""
+    for index in range(min(source.batches_per_epoch, MOST_REGRESSED // source.batch_size)):
+        batch = source.batch(0, index)
+        yield batch.context, batch.target
 
 
 def learn_forecast(

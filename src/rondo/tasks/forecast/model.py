@@ -83,7 +83,7 @@ class ForecastModel:
         reading = self.config.get("options", {}).get("reading", {})
         seasonal = reading.get("missing") == "impute" and reading.get("impute") == "seasonal"
         # A row that is followed by none yet is read with what is known of the next one, so it is kept.
-        least = 1 if self.encoder.data.carry else self.encoder.context_length
+        least = self.encoder.context_length if self._reads_context else 1
         return max(least, int(self.config["frame"]["season"]) if seasonal else 1)
 
     @torch.inference_mode()
@@ -206,7 +206,10 @@ class ForecastModel:
 
         def rebuild(at_most: int | None) -> Forecaster | ForecasterEnsemble:
             kept = ForecasterOptions.saved(saved, at_most)
-            return make_forecaster(encoder.data.horizon, encoder.features, kept, season=season, cell=cell)
+            return make_forecaster(
+                encoder.data.horizon, encoder.features, kept, season=season, context_length=encoder.context_length,
+                cell=cell,
+            )  # fmt: skip
 
         network = load_network(rebuild, tensors, Path(folder))
         check_parts(folder, config)
@@ -237,9 +240,14 @@ class ForecastModel:
         reads = followed(self.network.members, self.encoder, windows, begin)
         for start in range(0, len(windows), size):
             part = slice(start, start + size)
-            inputs, units = self.encoder.encode(windows.choose(part), 1)
+            inputs, units = self.encoder.encode(windows.choose(part), None if self._reads_context else 1)
             own = [RecurrentOutput(None, read.last[part], read.state.select(part)) for read in reads]
             yield self._moved(inputs), units, own
+
+    @property
+    def _reads_context(self) -> bool:
+        """Whether forecasts are made from a context, be it beside a state that is carried."""
+        return not self.encoder.data.carry or self.options.linear_path
 
     @property
     def _device(self) -> torch.device:
