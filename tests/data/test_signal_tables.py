@@ -54,7 +54,7 @@ def test_columns_without_a_role_are_channels(tmp_path: Path) -> None:
         ("bob,0,b", "bob,0,a", r"line 4: the signal 'a' has 'run' here and 'walk' before"),
         ("cat,9,c", "ann,9,a", r"line 7: the signal 'a' goes on here after others"),
         ("cat,8,c", "cat,6,c", r"line 6: the time falls from 7 to 6"),
-        ("5,6,run", "5,x,run", r"line 4, column 5: 'x' is no number"),
+        ("5,6,run", "5,x,run", r"line 4, column 5: 'x' is no number.*--group-column, --time-column"),
         ("5,6,run", "5,6,", r"line 4: there is no class"),
         ("5,6,run", "5,run", r"line 4: 5 cells, where the first line has 6"),
         ("run,ax", "ride,ax", r"no column 'run' \(--series-column\)"),

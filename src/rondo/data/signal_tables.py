@@ -89,11 +89,17 @@ def _series(
     if series in seen:
         raise DataError(f"{origin}: the signal '{series}' goes on here after others; its rows must stand together.")
     seen.add(series)
-    steps = [
-        parse_numbers([row.cells[place] for place in channels], f"{name}, line {row.number}, column",
-                      [place + 1 for place in channels])
-        for row in rows
-    ]  # fmt: skip
+    numbers = [place + 1 for place in channels]
+    try:
+        steps = [
+            parse_numbers([row.cells[place] for place in channels], f"{name}, line {row.number}, column", numbers)
+            for row in rows
+        ]
+    except DataError as error:
+        raise DataError(
+            f"{error} All columns without a role are channels: --group-column, --time-column or --label-column names "
+            "one that is none."
+        ) from None
     label, group = (_the_same(rows, place, series, name) for place in (label_at, group_at))
     if time_at is not None:
         _check_time(rows, time_at, name)

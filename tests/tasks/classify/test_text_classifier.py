@@ -304,3 +304,33 @@ def test_baselines_are_fitted_on_request_and_saved_with_the_model(tmp_path: Path
     assert found["baseline_score"] > 0.9
     assert "notes" not in found
     assert "TF-IDF and logistic regression" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_the_language_may_be_learned_from_texts_or_from_several_files(tmp_path: Path) -> None:
+    more = [*reviews(40, seed=7)[0], "two\nlines of a text", 'a "quoted" 文本']
+    for name, part in (("a.txt", more[:20]), ("b.txt", more[20:])):
+        (tmp_path / name).write_text("".join(" ".join(text.split()) + "\n" for text in part))
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    (tmp_path / "all.txt").write_text("".join(file.read_text() for file in files))
+    options = {"pretrain_epochs": 1, "bidirectional": None}
+    expected = probabilities(**options, pretrain=str(tmp_path / "all.txt"))
+    for given in (more, tuple(more), np.array(more, dtype=object), files):
+        np.testing.assert_array_equal(probabilities(**options, pretrain=given), expected)
+    assert (probabilities(**options, pretrain=more[:30]) != expected).any()
+    made = rondo.TextClassifier(**{**QUICK, **options}, pretrain=more).fit(TEXTS, LABELS)
+    assert made.model_.config["pretraining"]["source"] == "42 texts"
+    made.save(tmp_path / "m")
+    assert rondo.load(tmp_path / "m").get_params()["pretrain"] is None
+    assert len(clone(made).pretrain) == 42
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [([], "empty list"), (["one"], "too few to learn a language from"), ([Path("no.txt")], "no.txt does not exist"),
+     ([3], "item 1 is no text")],
+    ids=["nothing", "too few", "no file", "number"],
+)  # fmt: skip
+def test_a_language_cannot_be_learned_from_everything(given: Any, said: str) -> None:
+    with pytest.raises((DataError, UsageError), match=said) as refused:
+        rondo.TextClassifier(**QUICK, pretrain=given).fit(TEXTS, LABELS)
+    assert "jsonl" not in str(refused.value)

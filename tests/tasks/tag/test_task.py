@@ -216,6 +216,25 @@ def test_lines_of_text_are_tagged_line_by_line(trained: tuple[Path, dict[str, An
         list(tagger.answers(io.StringIO("Ada came\nthen went\n")))
 
 
+def test_empty_lines_alone_are_answered_by_empty_lines(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    tagger = rondo.load(trained[0])
+    (tmp_path / "blank.txt").write_text("\n \n\n")
+    assert [answer.line for answer in tagger.answers(tmp_path / "blank.txt")] == ["", "", ""]
+    details = [answer.values for answer in tagger.answers(io.StringIO("\n"), details=True)]
+    assert details == [{"text": "", "tokens": [], "tags": [], "spans": []}]
+
+
+def test_columns_that_commas_part_are_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("sentence_id,token,tag\n1,Ada,B-PER\n1,came,O\n2,Kurt,B-PER\n")
+    with pytest.raises(DataError, match=r"a\.csv: .*not commas.*rondo\.Tagger as a data frame"):
+        rondo.read_sentences(path)
+    path.write_text("Ada\tB-PER\n")
+    assert [own.tokens for own in rondo.read_sentences(path)] == [("Ada",)]
+    path.write_text("Ada B-PER\n")
+    assert [own.tokens for own in rondo.read_sentences(path, rondo.TokenFormat(separator="blank"))] == [("Ada",)]
+
+
 def test_lines_without_blanks_are_read_by_a_tagger_of_characters() -> None:
     sentences, tags = by_characters(people(30))
     tagger = rondo.Tagger(**QUICK).fit(sentences, tags)

@@ -36,7 +36,8 @@ def text_or_columns(
 ) -> tuple[Literal["lines", "columns"], Iterator[str]]:
     """What the first lines look like, and all lines with those put back; an error where that cannot be told.
 
-    Columns are parted by tabs, or have a header, documents, a tag at the end, or but one token a line.
+    Columns are parted by tabs, or have a header, documents, a tag at the end, or but one token a line. Empty lines
+    alone are lines.
     """
     held, known = list[str](), list[tuple[int, str]]()
     documents = False
@@ -48,7 +49,10 @@ def text_or_columns(
             known.append((number, text))
         if documents or len(known) == expected.lines:
             break
-    kind = "columns" if documents or not known else _kind(known, name, options, expected)
+    if documents or not known:
+        kind: Literal["lines", "columns"] = "columns" if any(line.strip() for line in held) else "lines"
+    else:
+        kind = _kind(known, name, options, expected)
     return kind, itertools.chain(held, lines)
 
 

@@ -150,6 +150,11 @@ def _parts(
     kind = kind if options.format == "auto" else options.format
     if kind is None:
         looks, lines = sniff(lines)
+        if looks == "lines" and options.separator == "auto" and Path(name).suffix.lower() == ".csv":
+            raise DataError(
+                f"{name}: tokens and tags stand in columns that tabs or blanks part, not commas. Save it with tabs, or "
+                "give it to rondo.Tagger as a data frame; --separator blank reads it as it is."
+            )
         kind = "jsonl" if looks == "jsonl" else "columns"
         if kind == "columns" and expected is not None:
             kind, lines = text_or_columns(lines, name, options, expected)

@@ -81,12 +81,18 @@ class ClassifierEstimator(ClassifierMixin, Estimator):
         given = weights if isinstance(weights, Mapping) else None
         seed = self._seed()
         with self._training() as folder:
-            options = self._resolved(seed, **({"class_weight": None} if given is not None else {}))
+            options = self._resolved(
+                seed, **({"class_weight": None} if given is not None else {}), **self._in_files(folder)
+            )
             parts = make_parts(data, valid=valid, valid_fraction=options.data.valid_fraction, seed=seed)
             learn = named(self.home_of_learning)
             model, summary = learn(parts, options, folder, class_weights=given, baselines=baselines, progress=progress)
         self._take(model, finished(summary).history)
         return self
+
+    def _in_files(self, folder: Path) -> dict[str, Any]:
+        """Parameters that are no options as they are: what stands for them, for the time of the training."""
+        return {}
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """The most probable class of each item, (N,); or 0 and 1 for each of ``classes_``, (N, K)."""

@@ -16,8 +16,10 @@ from rondo.evaluation.rivals import Majority
 from rondo.tasks.answers import Answer
 from rondo.tasks.classification.answering import answers, evaluation, saved_reading
 from rondo.tasks.classification.estimator import ClassifierEstimator
+from rondo.tasks.classification.model import ClassifierModel
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import ClassifyOptions, ClassifyScoring
+from rondo.tasks.classify.unlabelled import in_one_file, several
 from rondo.tasks.parameters import with_parameters
 
 SAME_COLUMNS = ("text_column", "label_column", "label_separator")
@@ -33,6 +35,8 @@ class TextClassifier(ClassifierEstimator):
     with columns such as text and label, in a file, or in a folder with one folder for each class, which `fit` takes
     without ``y``; `rondo.read_texts` reads other columns. Works as scikit-learn's classifiers do: in pipelines, in
     cross-validation, in searches. The same parameters are the flags of ``rondo train classify``.
+
+    ``pretrain`` may also be a list of texts, or of paths of files, to learn the language from first.
 
     >>> classifier = rondo.TextClassifier(epochs=5).fit(texts, classes)
     >>> classifier.predict(["What a film!"]), classifier.predict_proba(["What a film!"])
@@ -58,6 +62,17 @@ class TextClassifier(ClassifierEstimator):
 
     def _holds_classes(self, X: Any) -> bool:
         return (_is_frame(X) and len(X.columns) > 1) or super()._holds_classes(X)
+
+    def _in_files(self, folder: Path) -> dict[str, Any]:
+        made = in_one_file(self.get_params(deep=False)["pretrain"], folder)
+        return {} if made is None else {"pretrain": made}
+
+    def _take(self, model: ClassifierModel, history: list[dict[str, Any]]) -> None:
+        super()._take(model, history)
+        given = several(self.get_params(deep=False)["pretrain"])
+        if given is not None:
+            model.config["pretraining"]["source"] = given
+            model.config["options"]["pretraining"]["pretrain"] = None  # its file was there for the training alone
 
     def reading(self, **given: Any) -> TextFormat:
         """How files are read: as in training, where nothing else is ``given``."""

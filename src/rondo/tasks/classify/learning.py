@@ -19,7 +19,8 @@ from rondo.tasks.classification.classes import Classes
 from rondo.tasks.classification.learning import Learner
 from rondo.tasks.classify.encoder import TextEncoder
 from rondo.tasks.classify.options import OWN_TEXTS, ClassifyNetwork, ClassifyOptions
-from rondo.tasks.classify.pretraining import pretrain, unlabelled
+from rondo.tasks.classify.pretraining import pretrain
+from rondo.tasks.classify.unlabelled import unlabelled
 from rondo.tasks.options import to_sections
 from rondo.tasks.pretrained import pretrained, put_vectors
 from rondo.training.protocols import Progress

@@ -11,8 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from torch import Tensor
 from rondo import storage
 from rondo.data.files import CHUNK
 from rondo.data.streams import TokenStream
-from rondo.data.texts import iter_texts
 from rondo.data.tokenizers import encode_stream
 from rondo.errors import DataError, UsageError
 from rondo.models.classifier import Classifier, SequenceClassifier
@@ -33,7 +31,8 @@ from rondo.models.inputs import TokenInput
 from rondo.models.language_model import LanguageModel, LanguageModelOptions
 from rondo.models.options import RecurrentOptions
 from rondo.tasks.classify.encoder import TextEncoder
-from rondo.tasks.classify.options import OWN_TEXTS, ClassifyOptions
+from rondo.tasks.classify.options import ClassifyOptions
+from rondo.tasks.classify.unlabelled import named_source
 from rondo.tasks.text.corpus import rows_that_fit
 from rondo.tasks.text.objective import NextToken, WatchLoss
 from rondo.training.loop import train
@@ -49,39 +48,6 @@ HALF_KNOWN = 10
 """A token that was met so often keeps half of its vector."""
 SAME = ("device", "threads", "precision", "seed", "checkpoint_minutes", "checkpoint_steps", "log_every", "clip_norm")
 """Options of the training that hold for the pre-training, too."""
-
-
-@dataclass(frozen=True)
-class Unlabelled:
-    """Text without labels, which can be gone through again and again."""
-
-    source: str
-    own: Sequence[str]
-    """The texts of the training part."""
-    options: ClassifyOptions
-
-    def __iter__(self) -> Iterator[str]:
-        if self.source == OWN_TEXTS:
-            return iter(self.own)
-        return (row.item for row in iter_texts(self.source, self.options.reading, labelled=False))
-
-
-def unlabelled(own: Sequence[str], options: ClassifyOptions) -> Unlabelled | None:
-    """The text to pre-train on, if there is to be any."""
-    source = options.pretraining.pretrain
-    if source is None:
-        return None
-    if source != OWN_TEXTS and not Path(source).exists():
-        raise DataError(f"{source} does not exist; --pretrain names a file of texts, or self")
-    if options.model.vectors is not None:
-        raise UsageError("--pretrain learns token vectors of its own: give it or --vectors")
-    if options.model.pair_embedding:
-        raise UsageError("--pretrain learns to read single tokens: it does not go with --pair-embedding")
-    if options.model.bidirectional:
-        raise UsageError("--pretrain learns to read from beginning to end: it does not go with --bidirectional")
-    if options.training.devices > 1:
-        raise UsageError("--pretrain runs in one process: it does not go with --devices")
-    return Unlabelled(source, own, options)
 
 
 def pretrain(
@@ -104,11 +70,11 @@ def pretrain(
         return done
     if not resume and own.exists():
         shutil.rmtree(own)  # of the training that is discarded
-    progress.message(f"pre-training: a language model of {_named(options)}")
+    progress.message(f"pre-training: a language model of {named_source(options)}")
     tokens = encode_stream(encoder.chunks(texts), encoder.tokenizer)
     boundary = math.floor(len(tokens) * (1 - HELD_OUT))
     if boundary < 2 * BPTT_LENGTH or len(tokens) - boundary < 2:
-        raise DataError(f"{_named(options)} has {len(tokens)} {encoder.level}: too few to learn a language from")
+        raise DataError(f"{named_source(options)} has {len(tokens)} {encoder.level}: too few to learn a language from")
     training = _training(options)
     rows = rows_that_fit(tokens[:boundary], BPTT_LENGTH, None)
     source = TokenStream(tokens[:boundary], batch_size=rows, bptt_length=BPTT_LENGTH, seed=training.seed)
@@ -178,8 +144,3 @@ def _training(options: ClassifyOptions) -> TrainingOptions:
         weight_decay=0.01,
         evaluations=10,
     )
-
-
-def _named(options: ClassifyOptions) -> str:
-    source = options.pretraining.pretrain
-    return "the training texts" if source == OWN_TEXTS else str(source)
