@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,25 +115,6 @@ def test_lengths_must_match() -> None:
         score_tags([["O", "O"]], [["O"]])
     with pytest.raises(DataError, match="0 predicted sentences"):
         score_tags([["O"]], [])
-
-
-def test_the_interval_holds_the_score_and_goes_by_its_options() -> None:
-    rng = np.random.default_rng(0)
-    scores = SpanScores()
-    for _ in range(400):
-        wrong = rng.random() < 0.2
-        scores.add(["B-A", "O"], ["O", "B-A"] if wrong else ["B-A", "O"])
-    low, high = scores.interval()
-    # One span a sentence, right or wrong: F1 is a share, whose interval is known.
-    half = 1.96 * (scores.f1 * (1 - scores.f1) / 400) ** 0.5
-    assert (low, high) == pytest.approx((scores.f1 - half, scores.f1 + half), abs=half / 4)
-    assert scores.interval() == (low, high)
-    assert scores.interval(seed=1) != (low, high)
-    assert scores.interval(resamples=50) != (low, high)
-    narrow = scores.interval(level=0.5)
-    assert low < narrow[0] < narrow[1] < high
-    with pytest.raises(DataError, match="at least one sentence"):
-        SpanScores().interval()
 
 
 def test_mistakes_are_told_apart() -> None:

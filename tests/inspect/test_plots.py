@@ -115,19 +115,6 @@ def test_lines_options_show():
     assert many.layout.showlegend is False
 
 
-def test_grouped_bars_keep_order_and_grey_the_yardstick():
-    drawn = plots.grouped_bars(
-        ["format", "rhyme"], {"free": [0.9, None], "human": [0.99, 0.7]}, metric=SHARE, yardsticks=["human"]
-    )
-    assert [trace.name for trace in drawn.data] == ["free", "human"]
-    assert list(drawn.data[0].text) == ["90.0 %", "–"]
-    assert drawn.data[1].marker.color == plots.GREY
-    assert drawn.data[0].marker.color == plots.BLUE
-    assert drawn.layout.yaxis.autorange == "reversed"
-    coloured = plots.grouped_bars(["format"], {"free": [0.9], "human": [0.99]}, metric=SHARE)
-    assert coloured.data[1].marker.color == plots.ORANGE
-
-
 def test_long_names_are_broken():
     drawn = plots.interval_bars([Score("a rather long name of a rather plain baseline", 1.0)], metric=LOSS)
     assert "<br>" in drawn.layout.yaxis.ticktext[0]

@@ -198,7 +198,6 @@ def test_figures_take_colours_that_have_a_dark_twin():
     report = Report("x")
     section = report.section("s")
     section.scores(SCORES, LOSS)
-    section.plot(plots.grouped_bars(["a"], {"x": [0.1], "y": [0.2]}, metric=LOSS, yardsticks=["y"]), "bars")
     section.plot(
         plots.learning_curves(
             [{"step": i, "l": 2.0 - i} for i in range(3)], {"l": "l"}, metric=LOSS, baselines=SCORES[1:2], mark_best="l"
@@ -206,7 +205,7 @@ def test_figures_take_colours_that_have_a_dark_twin():
         "curves",
     )
     data = [text for a, text in Page(report.html()).scripts if a.get("id", "").endswith("-data")]
-    assert len(data) == 3
+    assert len(data) == 2
     for text in data:
         colours = set(re.findall(r"#[0-9a-fA-F]{6}\b", text))
         assert colours

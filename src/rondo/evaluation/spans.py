@@ -13,13 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rondo.data.tagging.schemes import Scheme, Span, read_spans
 from rondo.errors import DataError
-from rondo.evaluation.metrics import checked_level
-
-Table = npt.NDArray[np.int64]
 
 
 class SpanCounts(NamedTuple):
@@ -102,18 +98,6 @@ class SpanScores:
         figures = {f"{prefix}{name}": value for name, value in self.overall.to_dict().items()}
         kinds = {kind: self.kinds[kind].to_dict() for kind in sorted(self.kinds)}
         return {**figures, f"{prefix}macro_f1": self.macro_f1, "accuracy": self.accuracy, f"{prefix}kinds": kinds}
-
-    def interval(self, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-        """The percentile interval of F1 when sentences are drawn anew (Efron 1979)."""
-        if not self.sentences:
-            raise DataError("an interval needs at least one sentence")
-        table: Table = np.array(self.sentences, np.int64)
-        rng = np.random.default_rng(seed)
-        drawn = np.array([table[rng.integers(len(table), size=len(table))].sum(0) for _ in range(resamples)])
-        scores = 2 * drawn[:, 0] / np.maximum(drawn[:, 1] + drawn[:, 2], 1)
-        tail = (1 - checked_level(level)) / 2
-        low, high = np.quantile(scores, [tail, 1 - tail])
-        return float(low), float(high)
 
     def _spans(self, tags: Sequence[str]) -> list[Span]:
         return read_spans(tags, strict=self.scheme is not None, scheme=self.scheme)

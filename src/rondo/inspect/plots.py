@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from rondo.inspect.scores import Metric, Score, ranked
-from rondo.inspect.wording import has_han, label, number
+from rondo.inspect.wording import has_han, label
 
 INK, MUTED, GRID = "#1f2530", "#5f6875", "#e7e4dd"
 BLUE, ORANGE, GREEN, PURPLE, RED = "#2b62b0", "#c05f17", "#2c7a58", "#7a4fa3", "#b03a48"
@@ -286,46 +286,3 @@ def _add_intervals(drawn: go.Figure, shown: Sequence[Score]) -> None:
         hoverinfo="skip",
         showlegend=False,
     )
-
-
-def grouped_bars(
-    categories: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
-    *,
-    metric: Metric,
-    yardsticks: Sequence[str] = (),
-) -> go.Figure:
-    """Several series beside each other in each category, for instance sampled poems beside human ones.
-
-    Series named in ``yardsticks`` are drawn in grey.
-    """
-    bars = len(categories) * len(series)
-    drawn = figure(height=90 + 22 * max(2, bars) + 14 * len(categories))
-    values = [v for given in series.values() for v in given if v is not None and math.isfinite(v)]
-    colours = iter(SERIES)
-    for name, given in series.items():
-        drawn.add_bar(
-            name=plain(name),
-            y=[_wrapped(category, 20) for category in categories],
-            x=list(given),
-            orientation="h",
-            marker={"color": GREY if name in yardsticks else next(colours, MUTED)},
-            text=[number(v, digits=metric.digits, percent=metric.percent) for v in given],
-            textposition="outside",
-            textangle=0,
-            cliponaxis=False,
-            hovertemplate=f"{plain(name)}: %{{text}}<extra></extra>",
-        )
-    top = max([0.0, *values])
-    drawn.update_layout(barmode="group", bargap=0.28, bargroupgap=0.08, hovermode="closest")
-    drawn.update_layout(legend_traceorder="normal", showlegend=len(series) > 1)
-    drawn.update_xaxes(
-        title_text=plain(metric.title),
-        range=[0, top * 1.16 or 1.0],
-        tickformat=".0%" if metric.percent else None,
-        nticks=6,
-        showgrid=True,
-        gridcolor=GRID,
-    )
-    drawn.update_yaxes(autorange="reversed", tickfont={"color": INK}, ticklabelstandoff=6, showgrid=False)
-    return drawn

@@ -14,7 +14,6 @@ from rondo.data.series.frequency import DAY, Ticks
 from rondo.data.series.options import FrameFormat
 from rondo.errors import DataError, UsageError
 
-_EPOCH = dt.datetime(1970, 1, 1)
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M", "T%H:%M:%S", "T%H:%M:%S.%f")
 FORMATS = (
@@ -132,14 +131,3 @@ def _fits(cells: list[str], form: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def ticks_of(moment: Any) -> int:
-    """A single time of Python's as a number."""
-    if isinstance(moment, int):
-        return moment
-    if isinstance(moment, dt.datetime):
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
-        return round((moment - _EPOCH) / dt.timedelta(microseconds=1))
-    return (moment - _EPOCH.date()).days * DAY

@@ -95,10 +95,6 @@ class PoemVocabulary:
         allowed[self.end] = True
         return allowed
 
-    def encode_text(self, text: str) -> np.ndarray:
-        """Characters and marks of canonical text."""
-        return np.array([self.id(character) for character in text], dtype=np.int64)
-
     def encode_poem(self, poem: Poem) -> np.ndarray:
         """Form, text, end."""
         body = (self.id(character) for character in poem.text)
