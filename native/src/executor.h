@@ -25,8 +25,11 @@ struct Given {
 // inside: several may share a row, end to end. Rows are ordered so that those still running are the first.
 struct Lanes {
     int rows = 0, steps = 0;
-    std::vector<std::int64_t> place;  // [step][row]: b * T + t, or -1 behind the row's last
-    std::vector<int> running;         // [step]: how many rows, the first ones, have something to do
+    struct Place {
+        int sequence = -1, step = 0;  // -1: behind the row's last
+    };
+    std::vector<Place> place;  // [step][row]
+    std::vector<int> running;  // [step]: how many rows, the first ones, have something to do
     struct Event {
         int row;
         int sequence;

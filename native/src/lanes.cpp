@@ -71,7 +71,7 @@ std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* length
     auto lanes = std::make_shared<Lanes>();
     lanes->rows = static_cast<int>(rows.size());
     lanes->steps = longest;
-    lanes->place.assign(static_cast<std::size_t>(longest) * rows.size(), -1);
+    lanes->place.resize(static_cast<std::size_t>(longest) * rows.size());
     lanes->running.assign(longest, 0);
     lanes->begins.resize(longest);
     lanes->ends.resize(longest);
@@ -83,8 +83,7 @@ std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* length
             lanes->begins[step].push_back({row, piece.sequence, piece.fresh});
             for (int s = piece.first; s < piece.last; ++s, ++step) {
                 const int t = reverse ? n - 1 - s : s;
-                lanes->place[static_cast<std::size_t>(step) * lanes->rows + row] =
-                    static_cast<std::int64_t>(piece.sequence) * T + t;
+                lanes->place[static_cast<std::size_t>(step) * lanes->rows + row] = {piece.sequence, t};
                 ++lanes->running[step];
             }
             if (piece.final) lanes->ends[step - 1].push_back({row, piece.sequence, false});

@@ -11,8 +11,8 @@ template <class T>
 template <class Element>
 Element* Engine<T>::Run::Member::outside(const Given<Element>& array, int t, int r) const {
     if (!run.call.lanes) return array.data + r * array.batch + (run.call.reverse ? run.steps - 1 - t : t) * array.time;
-    const auto at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r];
-    return at < 0 ? nullptr : array.data + at / run.call.T_ * array.batch + at % run.call.T_ * array.time;
+    const Lanes::Place at = run.call.lanes->place[static_cast<std::size_t>(t) * run.R + r];
+    return at.sequence < 0 ? nullptr : array.data + at.sequence * array.batch + at.step * array.time;
 }
 
 // x is read where the caller has it, where no instruction reads whole panels of it, and its rows lie as a kernel takes
@@ -47,7 +47,7 @@ void Engine<T>::Run::Member::gather(Role role, int begin, int end) {
                                                          : run.asked->dy;
         const Rows& place = run.rows[i];
         const int n = run.engine.units(buffer.width);
-        each_as_it_lies(share, from, [&](int step, int r) {
+        each_as_it_lies(begin, share, from, [&](int step, int r) {
             copy_rows<T>(place.base + step * place.time + r * place.row, 0, outside(from, begin + step, r), 0, 1, n);
         });
     }
@@ -66,7 +66,7 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
         const Given<T> to = role == Role::dx ? run.asked->dx[buffer.part] : run.y;
         const Rows& place = run.rows[i];
         const int n = run.engine.units(buffer.width);
-        each_as_it_lies(share, to, [&](int step, int r) {
+        each_as_it_lies(begin, share, to, [&](int step, int r) {
             const int t = begin + step;
             const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time + r * place.row;
             if (T* const target = outside(to, t, r)) std::memcpy(target, from, sizeof(T) * n);

@@ -51,9 +51,27 @@ void Engine<T>::Run::Member::multiply(const Product_& product, const Bound<T>* o
         multiply_stored(product, operands, row, rows, group);
         return;
     }
-    const Kernels<T>& kernels = run.engine.kernels_;
     Ready ready;
     prepare(product, operands, group, ready);
+    multiply(ready, row, rows);
+}
+
+template <class T>
+void Engine<T>::Run::Member::prepare_tile(const std::vector<Product_>& products, const Bound<T>* operands, int panel,
+                                          int panels) {
+    ready.resize(std::max(ready.size(), products.size() * panels));  // before addresses inside are taken
+    std::size_t at = 0;
+    for (const Product_& product : products) {
+        for (int group = panel / product.per_call; group * product.per_call < panel + panels; ++group) {
+            if (product.half || product.reads_stored(group, run.packed.rows)) continue;
+            prepare(product, operands, group, ready[at++]);
+        }
+    }
+}
+
+template <class T>
+void Engine<T>::Run::Member::multiply(const Ready& ready, int row, int rows) const {
+    const Kernels<T>& kernels = run.engine.kernels_;
     rondo::Product<T> call = ready.call;
     const int parts = ceil_div(rows, kernels.best_rows[ready.outputs]);
     for (int part = 0; part < parts; ++part) {
@@ -198,13 +216,16 @@ void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& product
         const Operand& source = run.plan.operands[product.sources[0]];
         const Rows* const outside =
             source.place == Place::row && run.rows[source.index].in_place ? &run.rows[source.index] : nullptr;
-        const bool whole = last_row - first_row == run.R && (!outside || outside->time == run.R * outside->row);
+        const bool all_running = !run.ragged_rows || running(end - 1) == last_row;
+        const bool whole =
+            last_row - first_row == run.R && all_running && (!outside || outside->time == run.R * outside->row);
+        const auto rows_at = [&](int step) { return whole ? n * run.R : rows_of(begin + step); };
         Share groups(product.groups, by_rows ? 0 : id, by_rows ? 1 : run.members);
         if (product.half) {
             // Step by step, so that rounded rows are those of one step; all of them where they are one block.
             for (int step = 0; step < (whole ? 1 : n); ++step) {
                 rounded = -1;
-                const int rows = whole ? n * run.R : last_row - first_row;
+                const int rows = rows_at(step);
                 round_source(product, at(step), first_row, rows);
                 for (int group = groups.first; group < groups.last; ++group) {
                     multiply_half(product, at(step), first_row, rows, group);
@@ -213,12 +234,8 @@ void Engine<T>::Run::Member::multiply_chunk(const std::vector<Product_>& product
             continue;
         }
         for (int group = groups.first; group < groups.last; ++group) {
-            if (whole) {
-                multiply(product, at(0), 0, n * run.R, group);
-            } else {
-                for (int step = 0; step < n; ++step) {
-                    multiply(product, at(step), first_row, last_row - first_row, group);
-                }
+            for (int step = 0; step < (whole ? 1 : n); ++step) {
+                multiply(product, at(step), first_row, rows_at(step), group);
             }
         }
     }

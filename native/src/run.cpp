@@ -9,6 +9,7 @@ namespace {
 constexpr int FORWARD_ROWS = 192, BACKWARD_ROWS = 384;  // of a chunk, over steps and batch
 constexpr double ALONE_BELOW = 4e5;                     // multiply-adds of a run
 constexpr double STEP_ALONE_BELOW = 6e4;                // of a step, where its panels would be divided
+constexpr int RAGGED_FROM = 16;                         // rows: a kernel takes them together, step by step
 constexpr std::size_t APART = 2;                        // elements that keep members off each other's cache lines
 
 }  // namespace
@@ -16,7 +17,8 @@ constexpr std::size_t APART = 2;                        // elements that keep me
 template <class T>
 Engine<T>::Run::Run(const Engine& engine_, const Call<T>& call_, const Packed& packed_, bool backward_)
     : engine(engine_), plan(engine_.plan_), call(call_), packed(packed_), R(call_.rows()), steps(call_.steps()),
-      backward(backward_), in_place(engine_.in_place_ && !call_.lanes && R && steps), rows(engine_.plan_.rows.size()) {
+      backward(backward_), in_place(engine_.in_place_ && !call_.lanes && R && steps),
+      ragged_rows(call_.lanes && R >= RAGGED_FROM), rows(engine_.plan_.rows.size()) {
     chunk = std::clamp((backward ? BACKWARD_ROWS : FORWARD_ROWS) / std::max(R, 1), 1, std::max(steps, 1));
     tile_rows = std::clamp(R, 1, TILE_ROWS);
     // Even, because products with one destination take panels in pairs.
@@ -246,13 +248,16 @@ void Engine<T>::Run::Member::stage(int index, int step, int rows_end) {
     const Share mine = panels_of(stage.width);
     for (int panel = mine.first; panel < mine.last; panel += run.tile_panels) {
         const int panels = std::min(run.tile_panels, mine.last - panel);
+        prepare_tile(products, operands, panel, panels);
         for (int row = first_row; row < rows_end; row += run.tile_rows) {
             const int rows = std::min(run.tile_rows, rows_end - row);
+            auto prepared = ready.begin();
             for (const Product_& product : products) {
                 if (product.half) round_source(product, operands, first_row, rows_end - first_row);
                 for (int group = panel / product.per_call; group * product.per_call < panel + panels; ++group) {
                     if (product.half) multiply_half(product, operands, row, rows, group);
-                    else multiply(product, operands, row, rows, group);
+                    else if (product.reads_stored(group, run.packed.rows)) multiply_stored(product, operands, row, rows, group);
+                    else multiply(*prepared++, row, rows);
                 }
             }
             if (!stage.code.empty()) run_tile(stage.code, operands, stage.width, row, rows, panel, panels);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 
@@ -44,6 +45,7 @@ struct Engine<T>::Run {
     const int R, steps;
     const bool backward;
     const bool in_place;  // see Engine::in_place_
+    const bool ragged_rows;    // products over a chunk leave out the rows that are behind their last step
     bool past_caches = false;  // what is passed on is more than they hold
 
     int members = 1;      // of the team at most
@@ -94,6 +96,7 @@ struct Engine<T>::Run {
         std::vector<Moving> moving;
         int step = -1;  // where `operands` are
         std::vector<Bound<T>> gradients;
+        std::vector<Ready> ready;            // products of a stage on the panels of a tile
         std::vector<T*> places;              // of a stage's reductions, while partial sums lie elsewhere
         int rounded = -1, rounded_from = 0;  // the operand that round_source holds, and its first row
 
@@ -103,11 +106,16 @@ struct Engine<T>::Run {
         Bound<T>* at(int step);
         Share panels_of(int width) const;
         int running(int t) const;
+        // How many of the member's rows products over a chunk take at this step.
+        int rows_of(int t) const { return std::max(0, (run.ragged_rows ? running(t) : last_row) - first_row); }
 
         // For a chunk that begins at this step.
         void bind(int begin);
         void prepare(const Product_& product, const Bound<T>* operands, int group, Ready& ready) const;
         void multiply(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
+        void multiply(const Ready& ready, int row, int rows) const;
+        // Fills `ready`, in the order of products and groups, with those that are read packed and as they are.
+        void prepare_tile(const std::vector<Product_>& products, const Bound<T>* operands, int panel, int panels);
         // The same on the matrices as they are stored.
         void multiply_stored(const Product_& product, const Bound<T>* operands, int row, int rows, int group) const;
         // Brings the source of a product in bfloat16 to the form that its kernel reads.
@@ -134,17 +142,18 @@ struct Engine<T>::Run {
         // The element of an outer array where row r's step t begins; null where the row has nothing to do.
         template <class Element>
         Element* outside(const Given<Element>& array, int t, int r) const;
-        // Goes through steps and the member's rows in the order in which they lie in an outer array, as memory is read
-        // ahead along them.
+        // Goes through steps of the chunk and the member's rows in the order in which they lie in an outer array, as
+        // memory is read ahead along them.
         template <class Element, class Work>
-        void each_as_it_lies(const Share& steps, const Given<Element>& array, const Work& work) const {
-            const int last_step = steps.last;
+        void each_as_it_lies(int begin, const Share& steps, const Given<Element>& array, const Work& work) const {
             if (!run.call.lanes && array.time < array.batch) {
                 for (int r = first_row; r < last_row; ++r)
-                    for (int step = steps.first; step < last_step; ++step) work(step, r);
-            } else {
-                for (int step = steps.first; step < last_step; ++step)
-                    for (int r = first_row; r < last_row; ++r) work(step, r);
+                    for (int step = steps.first; step < steps.last; ++step) work(step, r);
+                return;
+            }
+            for (int step = steps.first; step < steps.last; ++step) {
+                const int last = first_row + rows_of(begin + step);
+                for (int r = first_row; r < last; ++r) work(step, r);
             }
         }
         void gather(Role role, int begin, int end);

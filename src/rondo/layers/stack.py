@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from rondo.backends import Backend, StackBackend
 from rondo.backends.base import Weights
+from rondo.backends.cpu.eager import side_by_side
 from rondo.backends.segments import RecomputeSteps, segments
 from rondo.cells import Cell, State
 from rondo.layers.dropout import dropped
@@ -78,7 +78,7 @@ def unroll_stack(
             )
             found.append(sequence)
             ended.append(state)
-        x = found[0] if len(found) == 1 else _side_by_side(found)
+        x = found[0] if len(found) == 1 else side_by_side(found)
         after.append(ended)
     return x, after
 
@@ -101,8 +101,3 @@ def last_in_pieces(
     for piece in segments(T, steps, lengths, reset):
         _, states = run(x[:, piece.begin : piece.end], states, lengths=piece.lengths, reset=piece.reset)
     return states
-
-
-def _side_by_side(outputs: list[Tensor]) -> Tensor:
-    """Both directions in one tensor, with time first in memory as each of them is."""
-    return torch.cat([output.transpose(0, 1) for output in outputs], 2).transpose(0, 1)

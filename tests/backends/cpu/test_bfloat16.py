@@ -57,6 +57,15 @@ def test_near_the_exact_result(name: str, situation: str) -> None:
 
 
 @needs_bfloat16
+@pytest.mark.parametrize("name", ["gru", "lstm_layer_norm"])
+def test_many_rows_of_different_lengths(name: str) -> None:
+    half, exact = rounded(CELLS[name], ("lengths",), (40, 9, 18, 33))
+    expected = results(exact, REFERENCE)
+    for part, value in results(half, CPU).items():
+        assert_close(value, expected[part], HALF, what=part)
+
+
+@needs_bfloat16
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "lstm_projected", "gru_reset_before"])
 def test_sums_are_in_float32(name: str) -> None:
     """A fraction of the error of arithmetic in bfloat16; yet not what float32 computes."""

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from rondo.backends import BACKENDS
 from rondo.backends.cpu.native import why_not
+from rondo.cells import get_cell
 from rondo.layers import Recurrent
+from rondo.testing.conformance import compare, make_case
 from rondo.testing.tolerances import assert_close
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
@@ -61,3 +64,35 @@ def test_results_do_not_depend_on_where_arrays_lie(cell: str, I: int, H: int, si
     assert_close(found, expected, torch.float64)
     for name, ours, theirs in zip(names, torch.autograd.grad(found, weights, dy), gradients, strict=True):
         assert_close(ours, theirs, torch.float64, what=name, gradients=True)
+
+
+@pytest.mark.parametrize(
+    "asked", [("lengths",), ("lengths", "reverse"), ("lengths", "reset", "initial"), ("lengths", "masks")]
+)
+@pytest.mark.parametrize("name", ["gru", "lstm_layer_norm", "gru_reset_before", "lstm_projected"])
+def test_many_rows_of_different_lengths(name: str, asked: tuple[str, ...]) -> None:
+    """Products over a chunk of steps leave out the rows that have ended."""
+    compare(make_case(get_cell(name), (40, 9, 5, 18), asked), lambda case: case.run(BACKENDS["cpu"]), torch.float64)
+
+
+def test_many_rows_of_a_scan() -> None:
+    compare(
+        make_case(get_cell("min_gru"), (40, 9, 5, 18), ("lengths",)),
+        lambda case: case.run(BACKENDS["cpu"]),
+        torch.float64,
+    )
+
+
+@pytest.mark.parametrize("lengths", [None, [9, 0, 4, 7]], ids=["dense", "ragged"])
+def test_both_directions_lie_side_by_side(lengths: list[int] | None) -> None:
+    """Where nothing is recorded they are put together in memory of the engine's."""
+    layer = Recurrent("gru", 5, 48, bidirectional=True, backend="cpu")
+    x = torch.randn(4 if lengths else 90, 9, 5)
+    recorded = layer(x, lengths=lengths).sequence
+    with torch.no_grad():
+        found = layer(x, lengths=lengths).sequence
+        again = layer(x + 1, lengths=lengths).sequence
+    assert_close(found, recorded, torch.float32)
+    assert not torch.equal(found, again)
+    assert found.stride() == recorded.stride()
+    assert not found.requires_grad

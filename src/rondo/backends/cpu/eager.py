@@ -14,11 +14,12 @@ from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
+from rondo.backends.cpu.native import engine_module
 from rondo.backends.cpu.recompute import NEVER, backward_in_segments, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
 from rondo.backends.cpu.spec import Spec
-from rondo.backends.cpu.unroll import Inputs, run_backward, run_forward
+from rondo.backends.cpu.unroll import Inputs, empty, run_backward, run_forward
 from rondo.errors import UsageError
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -66,6 +67,31 @@ def _applied(function: type[torch.autograd.Function], *args: Any) -> Any:
         return function.apply(*args)
     plain: Any = super(torch.autograd.Function, function)
     return plain.apply(*unwrap_dead_wrappers(args))
+
+
+def side_by_side(outputs: list[Tensor]) -> Tensor:
+    """Both directions (B, T, H) in one tensor, that lies in memory as each of them does: by time, or by sequence.
+
+    Where nothing is recorded it is memory of the engine's, whose pages are there already.
+    """
+    first = outputs[0]
+    turned = not first.is_contiguous()
+    parts = [output.transpose(0, 1) for output in outputs] if turned else outputs
+    room = None
+    if _unwatched() and all(type(one) is Tensor for one in outputs) and engine_module() is not None:
+        *outer, _ = parts[0].shape
+        width = sum(one.shape[2] for one in parts)
+        if first.device.type == "cpu" and first.dtype in (torch.float32, torch.float64):
+            room = empty(outer[0] * outer[1] * width, first).view(*outer, width)
+    joined = torch.cat(parts, 2, out=room)
+    return joined.transpose(0, 1) if turned else joined
+
+
+def _unwatched() -> bool:
+    """Nothing is recorded, traced or transformed."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or forward_mode():
+        return False
+    return not torch._C._are_functorch_transforms_active() and not torch._C._len_torch_dispatch_stack()
 
 
 class _Run(NamedTuple):
