@@ -57,9 +57,10 @@ def test_near_the_exact_result(name: str, situation: str) -> None:
 
 
 @needs_bfloat16
+@pytest.mark.parametrize("asked", [("lengths",), ("lengths", "reverse"), ("lengths", "reset")], ids="-".join)
 @pytest.mark.parametrize("name", ["gru", "lstm_layer_norm"])
-def test_many_rows_of_different_lengths(name: str) -> None:
-    half, exact = rounded(CELLS[name], ("lengths",), (40, 9, 18, 33))
+def test_many_short_sequences(name: str, asked: tuple[str, ...]) -> None:
+    half, exact = rounded(CELLS[name], asked, (70, 7, 18, 33))
     expected = results(exact, REFERENCE)
     for part, value in results(half, CPU).items():
         assert_close(value, expected[part], HALF, what=part)

@@ -66,21 +66,26 @@ def test_results_do_not_depend_on_where_arrays_lie(cell: str, I: int, H: int, si
         assert_close(ours, theirs, torch.float64, what=name, gradients=True)
 
 
-@pytest.mark.parametrize(
-    "asked", [("lengths",), ("lengths", "reverse"), ("lengths", "reset", "initial"), ("lengths", "masks")]
-)
-@pytest.mark.parametrize("name", ["gru", "lstm_layer_norm", "gru_reset_before", "lstm_projected"])
-def test_many_rows_of_different_lengths(name: str, asked: tuple[str, ...]) -> None:
+RAGGED = {
+    "lengths": ("lengths",),
+    "backwards": ("lengths", "reverse"),
+    "reset": ("lengths", "reset", "initial"),
+    "masks": ("lengths", "masks"),
+}
+CASES = [
+    *((name, asked, (70, 7, 5, 18)) for name in ("gru", "lstm_layer_norm", "gru_reset_before") for asked in RAGGED),
+    *(("lstm_projected", asked, (70, 7, 5, 18)) for asked in ("lengths", "backwards")),
+    *(("min_gru", asked, (70, 7, 5, 18)) for asked in ("lengths", "backwards")),
+    # So few rows that panels are divided between threads.
+    *(("gru", asked, (34, 7, 20, 100)) for asked in ("lengths", "backwards")),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(("name", "asked", "shape"), CASES, ids=["-".join([n, a, str(s[3])]) for n, a, s in CASES])
+def test_many_short_sequences(name: str, asked: str, shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
     """Products over a chunk of steps leave out the rows that have ended."""
-    compare(make_case(get_cell(name), (40, 9, 5, 18), asked), lambda case: case.run(BACKENDS["cpu"]), torch.float64)
-
-
-def test_many_rows_of_a_scan() -> None:
-    compare(
-        make_case(get_cell("min_gru"), (40, 9, 5, 18), ("lengths",)),
-        lambda case: case.run(BACKENDS["cpu"]),
-        torch.float64,
-    )
+    compare(make_case(get_cell(name), shape, RAGGED[asked]), lambda case: case.run(BACKENDS["cpu"]), dtype)
 
 
 @pytest.mark.parametrize("lengths", [None, [9, 0, 4, 7]], ids=["dense", "ragged"])
