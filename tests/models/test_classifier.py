@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -38,13 +39,15 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 OF_TOKENS = ("tokens", "pairs")
+PAIRS = np.array([[first, second] for first in (2, 8, 5, 1) for second in range(8) if first != second])
+"""Of 8 tokens; 8 stands before the first."""
 
 
 def made(kind: str = "numbers", *, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
     given = {**SMALL, **KINDS[kind], **options}
     if kind in OF_TOKENS:
-        return token_classifier(8, 4, TokenClassifierOptions(**given)).double()
+        return token_classifier(8, 4, TokenClassifierOptions(**given), pairs=PAIRS).double()
     return number_classifier(3, 4, NumberClassifierOptions(**given)).double()
 
 
@@ -97,15 +100,38 @@ def test_the_shortcut_reads_mean_and_maximum_of_what_goes_in() -> None:
 def test_a_pair_is_a_token_and_the_one_before_it() -> None:
     torch.manual_seed(0)
     tokens = torch.tensor([[1, 2, 3, 1, 2], [2, 3, 3, 2, 1], [5, 1, 2, 3, 0]])
-    made, _ = TokenInput(8, 5, pair_width=3)(tokens)
+    made, _ = TokenInput(8, 5, pairs=PAIRS, pair_width=3)(tokens)
     assert made.shape == (3, 5, 8)
-    pairs = [[(None if t == 0 else int(row[t - 1]), int(row[t])) for t in range(5)] for row in tokens]
+    known = {tuple(pair) for pair in PAIRS.tolist()}
+    found = [[(8 if t == 0 else int(row[t - 1]), int(row[t])) for t in range(5)] for row in tokens]
+    pairs = [[pair if pair in known else None for pair in row] for row in found]
+    assert 0 < sum(pair is None for row in pairs for pair in row) < tokens.numel() / 2
     vectors: dict[Any, Tensor] = {}
     for row, of_row in zip(made[..., 5:], pairs, strict=True):
         for vector, pair in zip(row, of_row, strict=True):
             assert torch.equal(vectors.setdefault(pair, vector), vector)
     every = torch.stack(list(vectors.values()))
     assert len(every.unique(dim=0)) == len(every)
+
+
+def test_pairs_have_to_be_known() -> None:
+    with pytest.raises(UsageError, match="--pair-embedding needs to know"):
+        TokenInput(8, 5, pair_width=3)
+    none = TokenInput(8, 5, pairs=PAIRS[:0], pair_width=3)(torch.tensor([[1, 2, 1]]))[0]
+    assert torch.equal(none[0, 0, 5:], none[0, 1, 5:])
+
+
+def test_what_takes_the_shortcut_is_dropped_like_what_goes_into_the_layers() -> None:
+    model, x = made("numbers", shortcut=True, input_dropout=0.5), drawn("numbers", 40).abs() + 1
+    taken = model.readout.output_size
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.zero_()
+        model.head.weight[0, taken] = 1  # the mean of the first feature
+    told, whole = model(x)[:, 0], model.eval()(x)[:, 0]
+    assert_close(whole, x[..., 0].mean(1), torch.float64)
+    assert (told != whole).all()
+    assert abs((told / whole).mean() - 1) < 0.1
 
 
 @pytest.mark.parametrize(("kind", "options"), [("tokens", {"shortcut": True}), ("pairs", {})], ids=str)
@@ -255,7 +281,7 @@ def test_it_is_rebuilt_from_its_description(kind: str, ensemble: int) -> None:
     model = made(kind, **options)
     given = (TokenClassifierOptions if kind in OF_TOKENS else NumberClassifierOptions)(**options)
     config = json.loads(json.dumps({"network": describe(model, given)}))
-    again = rebuild(config, 8 if kind in OF_TOKENS else 3, 4).double()
+    again = rebuild(config, 8 if kind in OF_TOKENS else 3, 4, pairs=PAIRS).double()
     again.load_state_dict(model.state_dict())
     assert same(again.state_dict(), model.state_dict())
     assert torch.equal(again.eval()(drawn(kind)), model.eval()(drawn(kind)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -18,6 +18,7 @@ from rondo.layers.masks import checked_lengths, valid_steps
 from rondo.layers.readout import max_over_steps, mean_over_steps
 from rondo.models.inputs import NormName, NumberInput, TokenInput
 from rondo.models.options import EnsembleOptions
+from rondo.models.token_pairs import Pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,11 @@ class SequenceClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.input = input
-        self.recurrent = options.build(input.output_size, cell=cell, bidirectional=options.bidirectional)
+        # What takes the shortcut is dropped as what goes into the layers, or it would be learned by heart.
+        self.input_dropout = probability("input_dropout", options.input_dropout) if options.shortcut else 0.0
+        self.locked_dropout = options.locked_dropout
+        inside = replace(options, input_dropout=0.0) if options.shortcut else options
+        self.recurrent = inside.build(input.output_size, cell=cell, bidirectional=options.bidirectional)
         self.readout = Readout(options.readout, self.recurrent.output_size)
         self.shortcut = options.shortcut
         beside = 2 * input.output_size if options.shortcut else 0
@@ -107,6 +112,8 @@ class SequenceClassifier(nn.Module):
 
     def read(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
         """The same from what the input makes of a sequence: that is where gradients say what counted."""
+        if self.training:
+            vectors = dropped(vectors, self.input_dropout, locked=self.locked_dropout)
         read = self.readout(self.recurrent(vectors, lengths=lengths, last_only=self.readout.name == "last"), lengths)
         if self.shortcut:
             there = vectors
@@ -180,14 +187,20 @@ def _together(options: ClassifierOptions, make: Callable[[], SequenceClassifier]
 
 
 def token_classifier(
-    vocabulary_size: int, classes: int, options: TokenClassifierOptions, *, cell: Cell | None = None
+    vocabulary_size: int,
+    classes: int,
+    options: TokenClassifierOptions,
+    *,
+    pairs: Pairs | None = None,
+    cell: Cell | None = None,
 ) -> Classifier:
-    """A classifier of sequences of tokens."""
+    """A classifier of sequences of tokens; ``pairs`` (P, 2) have vectors of their own."""
 
     def make() -> SequenceClassifier:
         tokens = TokenInput(
-            vocabulary_size, options.embedding, pair_width=options.pair_embedding, token_dropout=options.token_dropout
-        )
+            vocabulary_size, options.embedding, pairs=pairs, pair_width=options.pair_embedding,
+            token_dropout=options.token_dropout,
+        )  # fmt: skip
         return SequenceClassifier(tokens, classes, options, cell=cell)
 
     return _together(options, make)
@@ -219,15 +232,18 @@ def describe(network: Classifier, options: ClassifierOptions) -> dict[str, Any]:
     return {"options": named, "cell": first.recurrent.cell.to_json()}
 
 
-def rebuild(config: Mapping[str, Any], size: int, classes: int, at_most: int | None = None) -> Classifier:
+def rebuild(
+    config: Mapping[str, Any], size: int, classes: int, at_most: int | None = None, *, pairs: Pairs | None = None
+) -> Classifier:
     """The network that a model's configuration describes, its cell built from the saved graph.
 
-    ``size`` is that of the vocabulary, or the number of features; ``at_most`` as in `RecurrentOptions.saved`.
+    ``size`` is that of the vocabulary, or the number of features, ``pairs`` are those of tokens; ``at_most`` as in
+    `RecurrentOptions.saved`.
     """
     try:
         saved, cell = config["network"]["options"], Cell.from_json(config["network"]["cell"])
         if "embedding" in saved:
-            return token_classifier(size, classes, TokenClassifierOptions.saved(saved, at_most), cell=cell)
+            return token_classifier(size, classes, TokenClassifierOptions.saved(saved, at_most), pairs=pairs, cell=cell)
         return number_classifier(size, classes, NumberClassifierOptions.saved(saved, at_most), cell=cell)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, RondoError) as error:
         raise ModelError(f"config.json does not describe a classifier: {type(error).__name__}: {error}") from None

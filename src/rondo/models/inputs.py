@@ -5,21 +5,19 @@ from __future__ import annotations
 import itertools
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rondo.errors import UsageError, nearest
 from rondo.layers.dropout import probability
 from rondo.layers.masks import valid_steps
+from rondo.models.token_pairs import Pairs
 
 NormName = Literal["batch", "layer"]
 
 SCALE = 0.1
 """Of token vectors at first."""
-PAIRS = 32_749
-"""Vectors that pairs of tokens share: a prime, so that pairs spread evenly."""
-SPREAD = 1_000_003
-"""Parts the numbers of pairs that differ in their first token: another prime."""
 EPSILON = 1e-5
 """Added to variances."""
 FORGOTTEN = 0.1
@@ -29,21 +27,34 @@ FORGOTTEN = 0.1
 class TokenInput(nn.Module):
     """A vector for each token, small at first: a classifier overfits to large ones, which are as good as noise.
 
-    With ``pair_width`` each token has another beside it, for the pair that it forms with the token before. Pairs are
-    not counted but numbered by a hash; pairs that fall together share a vector, as in fastText (Joulin et al. 2016,
-    1607.01759). ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros with this
-    probability (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text Classification").
+    With ``pair_width`` each token has another beside it, for the pair that it forms with the token before, after
+    fastText (Joulin et al. 2016, 1607.01759). ``pairs`` (P, 2) are those that have a vector of their own; all others
+    share one, so that nothing is learned from a pair that stands in a single text. The first token has
+    ``vocabulary_size`` before it. ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros
+    with this probability (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text
+    Classification").
     """
 
-    def __init__(self, vocabulary_size: int, width: int, *, pair_width: int = 0, token_dropout: float = 0.0) -> None:
+    pair_keys: Tensor
+    """(1 + P,): -1, then a number for each pair, in ascending order. Not among the saved weights: pairs belong to the
+    vocabulary."""
+
+    def __init__(
+        self, vocabulary_size: int, width: int, *, pairs: Pairs | None = None, pair_width: int = 0,
+        token_dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         for name, value, least in (("embedding", width, 1), ("pair-embedding", pair_width, 0)):
             if value < least:
                 raise UsageError(f"--{name} is at least {least}, not {value}")
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=SCALE)
-        self.pairs = nn.Embedding(PAIRS, pair_width) if pair_width else None
-        if self.pairs is not None:
+        if pair_width and pairs is None:
+            raise UsageError("--pair-embedding needs to know which pairs of tokens there are")
+        self.pairs = nn.Embedding(1 + len(pairs), pair_width) if pair_width and pairs is not None else None
+        if self.pairs is not None and pairs is not None:
+            keys = np.sort(np.append(pairs[:, 0] * (vocabulary_size + 1) + pairs[:, 1], -1))
+            self.register_buffer("pair_keys", torch.from_numpy(keys), persistent=False)
             nn.init.normal_(self.pairs.weight, std=SCALE)
         self.token_dropout = probability("token_dropout", token_dropout)
 
@@ -63,10 +74,11 @@ class TokenInput(nn.Module):
         return vectors, lengths
 
     def _numbered(self, tokens: Tensor) -> Tensor:
-        """The number of the pair that each token forms with the one before; the first one's has no token before."""
-        now = tokens.long()
-        before = torch.nn.functional.pad(now[:, :-1], (1, 0), value=self.embedding.num_embeddings)
-        return (before * SPREAD + now) % PAIRS
+        """The number of the pair that each token forms with the one before; 0 for pairs that are not known."""
+        now, size = tokens.long(), self.embedding.num_embeddings
+        key = torch.nn.functional.pad(now[:, :-1], (1, 0), value=size) * (size + 1) + now
+        place = torch.searchsorted(self.pair_keys, key).clamp(max=len(self.pair_keys) - 1)
+        return torch.where(self.pair_keys[place] == key, place, 0)
 
 
 class StepNorm(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,41 @@ def test_what_is_read_is_shown_as_it_stands(level: str) -> None:
     )
 
 
+def test_pairs_are_those_of_the_texts_as_they_are_read() -> None:
+    texts = ["a b a b", "c a b", "x y"]
+    options = ClassifyData(min_count=2, min_pair_count=2)
+    encoder = TextEncoder.train(texts, options, pairs=True)
+    a, b, unknown = encoder.encode("a b x").tolist()
+    start = encoder.input_size
+    assert encoder.pairs is not None
+    assert encoder.pairs.tolist() == [[a, b], [start, unknown]]  # three times, twice; b before a only once
+    few = TextEncoder.train(texts, replace(options, pairs_at_most=1), pairs=True)
+    assert few.pairs is not None
+    assert few.pairs.tolist() == [[a, b]]
+    assert made().pairs is None
+
+
+def test_pairs_are_the_same_again_from_their_folder(tmp_path: Path) -> None:
+    encoder = TextEncoder.train(TEXTS, ClassifyData(min_count=1, min_pair_count=1), pairs=True)
+    encoder.save(tmp_path)
+    again = TextEncoder.load(tmp_path, encoder.to_json())
+    assert encoder.pairs is not None
+    np.testing.assert_array_equal(again.pairs, encoder.pairs)
+    made().tidy(tmp_path)
+    assert not (tmp_path / "pairs.json").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["[[1, 2, 3]]", "[[1, 99]]", "[[-1, 0]]", "[[0, 1], [0, 1]]", "{}", "[[1.5, null]]", "[[1e99, 1]]"]
+)
+def test_pairs_that_cannot_be(content: str, tmp_path: Path) -> None:
+    encoder = TextEncoder.train(TEXTS, ClassifyData(min_count=1), pairs=True)
+    encoder.save(tmp_path)
+    (tmp_path / "pairs.json").write_text(content)
+    with pytest.raises(ModelError, match="pairs"):
+        TextEncoder.load(tmp_path, encoder.to_json())
+
+
 @pytest.mark.parametrize("level", ["words", "characters", "pieces"])
 def test_it_is_the_same_again_from_its_folder(level: str, tmp_path: Path) -> None:
     encoder = made(TEXTS * 9, level=level, max_tokens=7, keep_tokens="end", lowercase=False)
@@ -99,7 +135,16 @@ def test_it_is_the_same_again_from_its_folder(level: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"max_tokens": 0}, {"max_tokens": "9"}, {"lowercase": 1}, {"keep_tokens": "middle"}, {"level": None}, None, 5],
+    [
+        {"max_tokens": 0},
+        {"max_tokens": "9"},
+        {"lowercase": 1},
+        {"pairs": 1},
+        {"keep_tokens": "middle"},
+        {"level": None},
+        None,
+        5,
+    ],
     ids=str,
 )
 def test_a_description_that_is_none(change: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rondo.data.pools import batches, padded, pooled
 from rondo.evaluation.calibration import scaled
 from rondo.models.classifier import Classifier, rebuild
 from rondo.models.folder import check_parts, read_model
+from rondo.models.token_pairs import Pairs
 from rondo.models.weights import load_network
 from rondo.tasks.classification.classes import Classes
 from rondo.tasks.estimator import folder_bytes, folder_of
@@ -25,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 
 class Encoder(SavedEncoder, Protocol):
     """What turns items into sequences for a network; each task has its own."""
+
+    pairs: Pairs | None
+    """(P, 2): the pairs of neighbouring tokens that a network has vectors for, if it has."""
 
     @property
     def input_size(self) -> int:
@@ -101,7 +105,9 @@ class ClassifierModel(TrainedModel):
         checked_temperature(config)
         made = encoder.load(folder, config.get("encoder"))
         network = load_network(
-            lambda at_most: rebuild(config, made.input_size, len(classes), at_most), tensors, Path(folder)
+            lambda at_most: rebuild(config, made.input_size, len(classes), at_most, pairs=made.pairs),
+            tensors,
+            Path(folder),
         )
         check_parts(folder, config)
         return cls(network.to(device), made, classes, config, baselines=saved_baselines(folder))

@@ -15,6 +15,8 @@ from rondo.data.protocol import Tokenizer
 from rondo.data.tokenizers import load_tokenizer, remove_other_tokenizer, train_tokenizer
 from rondo.errors import DataError, ModelError
 from rondo.evaluation.bag_of_words import by_characters
+from rondo.models.token_pairs import Pairs, frequent_pairs
+from rondo.storage import read_json, write_json
 from rondo.tasks.classify.options import WORDS_AT_MOST, ClassifyData
 
 Keep = Literal["start", "end", "both"]
@@ -22,6 +24,8 @@ Keep = Literal["start", "end", "both"]
 _WORD = re.compile(r"\w+(?:['’\-]\w+)*|['’]\w+|[^\w\s]")
 """Words, also such as don't and well-known; the endings of tokenised text, such as 's; any other mark by itself."""
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+PAIRS = "pairs.json"
+"""The file of the pairs of neighbours that have a vector of their own."""
 START_SHARE = 4
 """Of a long text, a quarter of what is kept is its start, if both ends are."""
 
@@ -40,16 +44,21 @@ class TextEncoder:
     """Token ids of texts; what is longer than ``max_tokens`` is cut."""
 
     def __init__(
-        self, tokenizer: Tokenizer, *, lowercase: bool = True, max_tokens: int = 400, keep_tokens: Keep = "both"
-    ) -> None:
+        self, tokenizer: Tokenizer, *, lowercase: bool = True, max_tokens: int = 400, keep_tokens: Keep = "both",
+        pairs: Pairs | None = None,
+    ) -> None:  # fmt: skip
         self.tokenizer = tokenizer
         self.lowercase = lowercase
         self.max_tokens = max_tokens
         self.keep_tokens: Keep = keep_tokens
+        self.pairs = pairs
+        """(P, 2): the pairs of neighbours that have a vector of their own, if pairs have any."""
 
     @classmethod
-    def train(cls, texts: Sequence[str], options: ClassifyData, *, further: Iterable[str] = ()) -> Self:
-        """With the vocabulary of these texts, and of ``further`` ones without labels."""
+    def train(
+        cls, texts: Sequence[str], options: ClassifyData, *, further: Iterable[str] = (), pairs: bool = False
+    ) -> Self:
+        """With the vocabulary of these texts, and of ``further`` ones without labels; with ``pairs`` of these texts."""
         level = options.level
         if level == "auto":
             level = "characters" if by_characters(texts) else "words"
@@ -64,9 +73,14 @@ class TextEncoder:
             raise DataError(
                 f"the training texts give no vocabulary: {error} (--min-count {options.min_count})"
             ) from None
-        return cls(
+        made = cls(
             tokenizer, lowercase=options.lowercase, max_tokens=options.max_tokens, keep_tokens=options.keep_tokens
         )
+        if pairs:
+            read = (made.encode(text) for text in texts)
+            least, most = options.min_pair_count, options.pairs_at_most
+            made.pairs = frequent_pairs(read, tokenizer.size, least=least, most=most)
+        return made
 
     @property
     def level(self) -> str:
@@ -109,29 +123,35 @@ class TextEncoder:
         """What stands in the configuration."""
         return {
             "level": self.level, "lowercase": self.lowercase, "max_tokens": self.max_tokens,
-            "keep_tokens": self.keep_tokens,
+            "keep_tokens": self.keep_tokens, "pairs": self.pairs is not None,
         }  # fmt: skip
 
     def save(self, folder: str | Path) -> None:
         """Write the vocabulary."""
         self.tokenizer.save(folder)
+        if self.pairs is not None:
+            write_json(Path(folder) / PAIRS, self.pairs.tolist())
 
     def tidy(self, folder: str | Path) -> None:
         """Remove the vocabulary of another kind that an earlier model left."""
         remove_other_tokenizer(self.tokenizer, folder)
+        if self.pairs is None:
+            (Path(folder) / PAIRS).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | Path, saved: Any) -> Self:
         """What `save` and `to_json` wrote down."""
         try:
             level, lowercase = saved["level"], saved["lowercase"]
-            most, keep = saved["max_tokens"], saved["keep_tokens"]
+            most, keep, pairs = saved["max_tokens"], saved["keep_tokens"], saved["pairs"]
         except (TypeError, KeyError) as error:
             raise ModelError("config.json is damaged: it does not say how texts are read") from error
-        if type(most) is not int or most < 1 or type(lowercase) is not bool or keep not in ("start", "end", "both"):
+        flags = type(lowercase) is bool and type(pairs) is bool
+        if type(most) is not int or most < 1 or not flags or keep not in ("start", "end", "both"):
             raise ModelError("config.json is damaged: it does not say how texts are read")
         tokenizer = load_tokenizer(folder, kind=level if isinstance(level, str) else None)
-        return cls(tokenizer, lowercase=lowercase, max_tokens=most, keep_tokens=keep)
+        known = _saved_pairs(Path(folder) / PAIRS, tokenizer.size) if pairs else None
+        return cls(tokenizer, lowercase=lowercase, max_tokens=most, keep_tokens=keep, pairs=known)
 
     def _ids(self, text: str) -> npt.NDArray[Any]:
         return self.tokenizer.encode(_plain(text, self.level, self.lowercase))
@@ -143,6 +163,16 @@ class TextEncoder:
             return np.arange(length)
         start = {"start": most, "end": 0, "both": most // START_SHARE}[self.keep_tokens]
         return np.concatenate([np.arange(start), np.arange(length - (most - start), length)])
+
+
+def _saved_pairs(path: Path, size: int) -> Pairs:
+    try:
+        pairs = np.array(read_json(path), np.int64).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"{path} is damaged: it does not hold pairs of tokens") from error
+    if not (((pairs >= 0) & (pairs <= [size, size - 1])).all() and len(np.unique(pairs, axis=0)) == len(pairs)):
+        raise ModelError(f"{path} is damaged: it does not hold pairs of tokens")
+    return pairs
 
 
 def _plain(text: str, level: str, lowercase: bool) -> str:

@@ -32,13 +32,13 @@ def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learn
     parts.valid.codes(classes.names)  # refuses labels that cannot be learned, before anything is written
     further = unlabelled(parts.train.items, options)
     others = () if further is None or further.source == OWN_TEXTS else further
-    encoder = TextEncoder.train(parts.train.items, options.data, further=others)
+    encoder = TextEncoder.train(parts.train.items, options.data, further=others, pairs=options.model.pair_embedding > 0)
     vectors = _vectors(options.model, encoder, parts.train, progress)
     both_ways = further is None if options.model.bidirectional is None else options.model.bidirectional
     width = options.model.embedding if vectors is None else vectors[0].width
     model = replace(options.model, bidirectional=both_ways, embedding=width)
     torch.manual_seed(options.training.seed)
-    network = token_classifier(encoder.input_size, len(classes), model)
+    network = token_classifier(encoder.input_size, len(classes), model, pairs=encoder.pairs)
     config = {"task": "classify", "network": describe(network, model), "options": to_sections(options)}
     if vectors is not None:
         for member in network.members:

@@ -58,6 +58,10 @@ class ClassifyData:
     """At most this many tokens, the most frequent; default: 30,000 for words, all characters, 8,000 pieces."""
     min_count: int = 2
     """Words and characters that the training part has less often count as unknown."""
+    min_pair_count: int = 2
+    """Pairs of neighbours that the training part has less often share one vector, where pairs have vectors at all."""
+    pairs_at_most: int = 60_000
+    """At most this many pairs have a vector of their own, the most frequent."""
     max_tokens: int = 400
     """Texts are read up to this many tokens; the report says how many are longer."""
     keep_tokens: Literal["start", "end", "both"] = "both"
@@ -66,7 +70,7 @@ class ClassifyData:
     """Share of the texts that training is watched on, alike in every class."""
 
     def __post_init__(self) -> None:
-        for name in ("min_count", "max_tokens"):
+        for name in ("min_count", "max_tokens", "min_pair_count", "pairs_at_most"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {getattr(self, name)}")
         check_valid_fraction(self.valid_fraction)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rondo.errors import DataError, ModelError, UsageError
+from rondo.models.token_pairs import Pairs
 from rondo.tasks.digits.options import Order
 
 Image = npt.NDArray[Any]
@@ -19,6 +20,9 @@ Image = npt.NDArray[Any]
 
 class ImageEncoder:
     """Images (height, width) of one size. Pixels are scaled all alike, to mean 0 and deviation 1 in training."""
+
+    pairs: Pairs | None = None
+    """Of tokens there are none."""
 
     def __init__(
         self,

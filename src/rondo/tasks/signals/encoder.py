@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rondo.data.series_files import Signal
 from rondo.data.signals import fill_missing
 from rondo.errors import DataError, ModelError
+from rondo.models.token_pairs import Pairs
 from rondo.tasks.signals.options import Scaling
 
 Floats = npt.NDArray[np.float64]
@@ -20,6 +21,9 @@ Floats = npt.NDArray[np.float64]
 
 class SignalEncoder:
     """Signals (T, channels), scaled channel by channel. What does not change at all becomes zero."""
+
+    pairs: Pairs | None = None
+    """Of tokens there are none."""
 
     def __init__(self, scaling: Scaling, centre: Floats, spread: Floats) -> None:
         self.scaling = scaling
