@@ -26,9 +26,11 @@ class Block:
 
 
 def documents() -> list[Path]:
-    """The files whose code is run."""
+    """The files whose code is run. That of the Chinese pages is the same as that of the English ones."""
     named = [REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md", REPOSITORY / "CONTRIBUTING.md"]
-    return [path for path in named if path.exists()] + sorted((REPOSITORY / "docs").rglob("*.md"))
+    return [path for path in named if path.exists()] + [
+        path for path in sorted((REPOSITORY / "docs").rglob("*.md")) if path.parent.name != "zh-CN"
+    ]
 
 
 def blocks(text: str) -> Iterator[Block]:
