@@ -35,12 +35,17 @@ def test_best_point_is_the_lowest_or_the_highest():
     assert (best.x, best.y, best.name) == ((60.0,), (1.5,), "best: 1.500")
     other = curves(mark_best="valid", metric=Metric("accuracy", better="higher")).data[-1]
     assert other.x == (0.0,)
+    level = [{"step": i, "a": min(i, 3) / 9} for i in range(7)]
+    first = plots.learning_curves(level, {"a": "a"}, metric=SHARE, mark_best="a").data[-1]
+    assert first.x == (3.0,)  # those weights are kept which are the first with the best score
     assert len(curves().data) == 2
 
 
 def test_first_steps_do_not_set_the_range_unless_asked():
     assert curves().layout.yaxis.range[1] < 3.5
     assert curves(focus=0.0).layout.yaxis.range[1] > 5.0
+    slow = [{"step": i, "a": 2.0 - i / 100} for i in range(101)]
+    assert plots.learning_curves(slow, {"a": "a"}, metric=LOSS).layout.yaxis.range[1] > 2
     low = curves(baselines=[Score("far", 0.2)]).layout.yaxis.range[0]
     assert low < 0.2 < curves().layout.yaxis.range[0]
 

@@ -243,5 +243,5 @@ def _nearest_flag(flag: str, known: Sequence[str]) -> str:
     begun = [name for name in known if name.startswith(flag) and flag.startswith("--") and len(flag) > 3]
     if len(begun) == 1:
         return f"; did you mean '{begun[0]}'?"
-    found = nearest(flag, known)
+    found = nearest(flag, known, cutoff=0.55)
     return found if "did you mean" in found else ""

@@ -62,7 +62,7 @@ def _summary(folder: Path, config: Mapping[str, Any], parameters: int) -> dict[s
 
 
 def _short_card(folder: Path, config: Mapping[str, Any], parameters: int) -> str:
-    """For a folder without README.md, which a model saved from Python has not."""
+    """For a folder without README.md."""
     rows = [
         ["model", str(folder)],
         ["task", str(config.get("task"))],

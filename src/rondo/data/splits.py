@@ -80,6 +80,13 @@ def make_parts(
     Without ``test_fraction`` and ``test`` there is no test part. Groups stay whole where the data have them.
     """
     rest, drawn = data, list[str]()
+    tested = test is None and test_fraction is not None
+    if len(data) < (least := 1 + (valid is None) + tested):
+        without = "; --test-fraction 0 leaves the test part out" if tested else ""
+        raise DataError(
+            f"{len(data)} item{'s' * (len(data) != 1)} cannot be parted: at least {least} are needed, some to learn "
+            f"from, others held out{without}."
+        )
     if test is None and test_fraction is not None:
         rest, test = _held_out(rest, test_fraction, seed, "test", drawn)
     if valid is None:

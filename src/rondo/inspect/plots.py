@@ -45,6 +45,8 @@ MOST_POINTS = 400
 LEGEND_WIDTH, LEGEND_LINE = 70, 19  # characters that fit into one line; pixels
 LINES = {"ours": BLUE, "baseline": MUTED, "yardstick": PURPLE}
 FEW_POINTS = 12  # each of them gets a marker
+ROOM_FOR_FIGURES = 60  # pixels beside bars, whatever the width of the page
+FLATTENED = 2  # so many times the range of a curve's end: then its beginning need not be seen whole
 
 TEMPLATE = go.layout.Template(
     layout={
@@ -151,9 +153,9 @@ def learning_curves(
     """Curves of a training run, each baseline a horizontal line.
 
     ``history`` holds one mapping for each line of the log, ``series`` the label of each key to draw.
-    ``mark_best`` names the key whose best point is marked. The first ``focus`` of the run does not
-    set the vertical range (a loss that falls from 4 to 1.5 at once would flatten the rest), unless
-    there are only a few points.
+    ``mark_best`` names the key whose best point, the first of several, is marked. The first ``focus`` of
+    the run does not set the vertical range where it would flatten the rest (a loss that falls from 4 to
+    1.5 at once), unless there are only a few points.
     """
     curves = {}
     for key, name in series.items():
@@ -182,15 +184,13 @@ def learning_curves(
         _mark_best(drawn, *chosen, metric, language)
     if max(len(xs) for xs, _ in curves.values()) <= FEW_POINTS:
         focus = 0.0
-    kept = [
-        b
-        for xs, ys in curves.values()
-        for a, b in zip(xs, ys, strict=True)
-        if math.isfinite(b) and a >= first + focus * (last - first)
-    ]
-    kept += [score.value for score in baselines if math.isfinite(score.value)]
-    if kept:
-        low, high = min(kept), max(kept)
+    level = [score.value for score in baselines if math.isfinite(score.value)]
+    points = [(a, b) for xs, ys in curves.values() for a, b in zip(xs, ys, strict=True) if math.isfinite(b)]
+    every = [*level, *(b for _, b in points)]
+    later = [*level, *(b for a, b in points if a >= first + focus * (last - first))]
+    if every:
+        flattened = later and max(every) - min(every) > FLATTENED * (max(later) - min(later))
+        low, high = (min(later), max(later)) if flattened else (min(every), max(every))
         room = 0.07 * (high - low) or 0.05 * abs(high) or (0.05 if metric.percent else 1.0)
         drawn.update_yaxes(range=[low - room, high + room])
     names = [trace.name for trace in drawn.data]
@@ -205,7 +205,7 @@ def _mark_best(drawn: go.Figure, xs: list[float], ys: list[float], metric: Metri
     if not finite:
         return
     lower = metric.better == "lower"
-    value, at = min(finite) if lower else max(finite)
+    value, at = (min if lower else max)(finite, key=lambda pair: pair[0])
     text = label("best_point", language, value=metric.format(value))
     drawn.add_scatter(
         x=[at],
@@ -248,7 +248,7 @@ def interval_bars(scores: Sequence[Score], *, metric: Metric, language: str = "e
     title = f"{plain(metric.title)}{', ' if short else '<br>'}{direction}"
     drawn.update_xaxes(
         title_text=title,
-        range=[least, reach + 0.22 * (reach - least or 1.0)],
+        range=[least, reach + 0.02 * (reach - least or 1.0)],
         showgrid=True,
         gridcolor=GRID,
     )
@@ -261,7 +261,7 @@ def interval_bars(scores: Sequence[Score], *, metric: Metric, language: str = "e
         showgrid=False,
         range=[len(shown) - 0.4, -0.6],
     )
-    drawn.update_layout(hovermode="closest")
+    drawn.update_layout(hovermode="closest", margin={"r": ROOM_FOR_FIGURES})
     return drawn
 
 

@@ -253,7 +253,8 @@ def evidence(items: Sequence[Evidence], *, caption: str = "") -> str:
         note = f'<p class="note">{_inline(item.note)}</p>' if item.note else ""
         text = (" " if item.spaced else "").join(_shaded(item))
         language = language_of("".join(item.tokens))
-        out.append(f'<article class="evidence">{head}<p{language}>{text}</p>{note}</article>')
+        kind = "evidence" if item.spaced else "evidence close"
+        out.append(f'<article class="{kind}">{head}<p{language}>{text}</p>{note}</article>')
     title = f'<p class="caption">{_inline(caption)}</p>' if caption else ""
     return f"{title}{''.join(out)}"
 

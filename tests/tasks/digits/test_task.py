@@ -160,7 +160,9 @@ def test_pictures_in_folders_of_classes(tmp_path: Path, no_report: None) -> None
     assert (result["metric"], result["items"]) == ("accuracy", 24)
     classifier = rondo.load(tmp_path / "m")
     assert classifier.model_.encoder.to_json() | {"height": 6, "width": 7} == classifier.model_.encoder.to_json()
-    said = [answer.line for answer in classifier.answers(tmp_path / "p" / "1")]
+    answers = list(classifier.answers(tmp_path / "p" / "1"))
+    said = [answer.line for answer in answers]
+    assert [Path(answer.values["file"]) for answer in answers] == sorted((tmp_path / "p" / "1").iterdir())
     assert classifier.predict(tmp_path / "p" / "1").tolist() == said
     assert classifier.evaluate([tmp_path / "p"])["items"] == 120
     found = rondo.DigitClassifier(hidden=8, steps=5).fit(tmp_path / "p")

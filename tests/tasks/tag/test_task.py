@@ -232,7 +232,7 @@ def test_columns_that_commas_part_are_refused_in_words(tmp_path: Path) -> None:
     path.write_text("Ada\tB-PER\n")
     assert [own.tokens for own in rondo.read_sentences(path)] == [("Ada",)]
     path.write_text("Ada B-PER\n")
-    assert [own.tokens for own in rondo.read_sentences(path, rondo.TokenFormat(separator="blank"))] == [("Ada",)]
+    assert [own.tokens for own in rondo.read_sentences(path, rondo.TokenFormat(format="columns"))] == [("Ada",)]
 
 
 def test_lines_without_blanks_are_read_by_a_tagger_of_characters() -> None:

@@ -150,10 +150,10 @@ def _parts(
     kind = kind if options.format == "auto" else options.format
     if kind is None:
         looks, lines = sniff(lines)
-        if looks == "lines" and options.separator == "auto" and Path(name).suffix.lower() == ".csv":
+        if looks == "lines" and Path(name).suffix.lower() == ".csv":
             raise DataError(
                 f"{name}: tokens and tags stand in columns that tabs or blanks part, not commas. Save it with tabs, or "
-                "give it to rondo.Tagger as a data frame; --separator blank reads it as it is."
+                "give it to rondo.Tagger as a data frame; --format lines or --format columns reads it as it is."
             )
         kind = "jsonl" if looks == "jsonl" else "columns"
         if kind == "columns" and expected is not None:

@@ -34,9 +34,12 @@ def saved_reading(model: ClassifierModel, kind: type[F], same: Sequence[str], gi
 
 
 def answers(model: ClassifierModel, rows: Iterable[Row], *, at_once: int | None = None) -> Iterator[Answer]:
-    """The class of the item of each row, in order."""
-    for _, probabilities in model.stream(rows, at_once=at_once):
-        yield answer(model.classes, probabilities)
+    """The class of the item of each row, in order; of a file that is an item by itself, with its name."""
+    for row, probabilities in model.stream(rows, at_once=at_once):
+        found = answer(model.classes, probabilities)
+        if row.origin.source and not row.origin.number:
+            found = Answer(found.line, {"file": row.origin.source, **found.values})
+        yield found
 
 
 def checked_items(model: ClassifierModel, data: Labelled) -> Labelled:

@@ -276,5 +276,5 @@ def _shares(labels: Sequence[Label], names: Sequence[Label]) -> str:
             counts[one] = counts.get(one, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     total = max(1, len(labels))
-    shown = ", ".join(f"{name} {count / total:.0%}" for name, count in ranked[:6])
+    shown = ", ".join(f"{name}: {count / total:.0%}" for name, count in ranked[:6])
     return shown + (f", and {len(ranked) - 6} more" if len(ranked) > 6 else "")

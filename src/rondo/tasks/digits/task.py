@@ -33,6 +33,10 @@ def read_parts(paths: Sequence[str | Path], options: DigitOptions) -> Parts:
     reading = options.reading
     if not paths and reading.labels is not None:
         raise UsageError("--labels names the classes of a FILE of images; there is none")
+    if not paths and reading.resize is not None:
+        raise UsageError(
+            "--resize is for pictures; without files the images are scikit-learn's digits, of 8 by 8 pixels"
+        )
     given = [name for name in COLUMNS if getattr(reading, name) is not None]
     if given and paths and all(Path(path).is_dir() for path in paths):
         raise UsageError(f"--{given[0].replace('_', '-')} is about tables; in a folder, folders are the classes")

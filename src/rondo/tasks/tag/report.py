@@ -162,6 +162,7 @@ def _add_calibration(report: Report, run: TagRun) -> None:
 
 def _add_curves(report: Report, run: TagRun) -> None:
     section, best = report.section("Learning curves"), int(run.summary.best.get("step", run.summary.steps))
+    name = run.result["metric"]
     section.plot(
         learning_curves(
             run.summary.history,
@@ -175,10 +176,10 @@ def _add_curves(report: Report, run: TagRun) -> None:
         learning_curves(
             run.summary.history,
             {"valid_f1": "validation"},
-            metric=Metric(run.result["metric"], "higher", digits=1, percent=True),
+            metric=Metric(name, "higher", digits=1, percent=True),
             mark_best="valid_f1",
         ),
-        f"{run.result['metric']} on the validation part. The weights that were kept are those of step {best:,}.",
+        f"{name[:1].upper()}{name[1:]} on the validation part. The weights that were kept are those of step {best:,}.",
     )
 
 
