@@ -50,6 +50,8 @@ def test_pictures_without_classes_are_asked_about(folder: Path) -> None:
         read_images(folder / "dog")
     with pytest.raises(DataError, match=r"b\.png is one picture without a class"):
         read_images(folder / "cat" / "b.png")
+    with pytest.raises(DataError, match=r"none\.png does not exist"):
+        read_images(folder / "none.png")
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,9 @@ def test_columns_of_number_tables(tmp_path: Path) -> None:
     assert read_signals(steps).labels == ["x"]
     with pytest.raises(DataError, match=r"c\.csv has no column 'kinds' \(--label-column\); did you mean 'kind'"):
         read_signals(headed, SignalFormat(label_column="kinds"))
+    plain = written(tmp_path, b"1,0.5,2\n2,0.25,3\n", "d.csv")
+    with pytest.raises(DataError, match=r"d\.csv has no header, and so no column 'kind' .*its number, from 1 to 3"):
+        read_signals(plain, SignalFormat(label_column="kind"))
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def _named(path: Path, columns: Columns, labelled: bool | None) -> Iterator[tupl
         yield from _table(path, columns, labelled)
         return
     if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"{path} does not exist.")
         if labelled:
             raise DataError(f"{path} is one picture without a class; give a folder with one folder for each class.")
         yield path, None, None, Origin(str(path))

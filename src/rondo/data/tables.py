@@ -76,6 +76,10 @@ def column_index(columns: Sequence[str], asked: str, name: str, option: str) -> 
         raise DataError(f"{name} has {_count(len(columns), 'column')}; --{option} {asked} is not one of them.")
     if asked in columns:
         return columns.index(asked)
+    if columns and all(_is_figure(column) for column in columns):
+        raise DataError(
+            f"{name} has no header, and so no column '{asked}' (--{option}): say its number, from 1 to {len(columns)}."
+        )
     raise DataError(f"{name} has no column '{asked}' (--{option}){nearest(asked, columns)}")
 
 
@@ -205,6 +209,14 @@ def _is_json_start(line: str) -> bool:
 def is_number(text: str) -> bool:
     """Whether this is the number of a column."""
     return text.removeprefix("-").isdecimal()
+
+
+def _is_figure(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _count(number: int, noun: str) -> str:
