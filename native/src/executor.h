@@ -25,6 +25,7 @@ struct Given {
 // inside: several may share a row, end to end. Rows are ordered so that those still running are the first.
 struct Lanes {
     int rows = 0, steps = 0;
+    std::vector<int> lengths;  // of the sequences
     struct Place {
         int sequence = -1, step = 0;  // -1: behind the row's last
     };
@@ -120,7 +121,8 @@ public:
     // `all_steps` by part: whether all states are kept, or the last alone.
     Residuals<T> place(const Call<T>& call, const std::vector<bool>& all_steps, T* outputs, T* rest) const;
 
-    // `final` by part: (B, units), written. `y`, where given, receives the outputs of each sequence's steps.
+    // `final` by part: (B, units), written. `y`, where given, receives the outputs of each sequence's steps, and zeros
+    // behind them.
     // `residuals` as `place` made them.
     void run_forward(const Call<T>& call, const std::vector<T*>& final, Given<T> y, const Packed& packed,
                      Residuals<T>& residuals) const;

@@ -22,8 +22,10 @@ std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* length
                                         bool reverse) {
     std::vector<Piece> pieces;
     int longest = 0;
+    auto lanes = std::make_shared<Lanes>();
     for (int b = 0; b < B; ++b) {
         const int n = lengths ? static_cast<int>(lengths[b]) : T;
+        lanes->lengths.push_back(n);
         int begin = 0;
         bool fresh = false;
         // Step s of the run is step s of the sequence, or n - 1 - s; a cut stands between t - 1 and t.
@@ -68,7 +70,6 @@ std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* length
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int p, int q) { return filled[p] > filled[q]; });
 
-    auto lanes = std::make_shared<Lanes>();
     lanes->rows = static_cast<int>(rows.size());
     lanes->steps = longest;
     lanes->place.resize(static_cast<std::size_t>(longest) * rows.size());
@@ -79,7 +80,7 @@ std::shared_ptr<const Lanes> make_lanes(int B, int T, const std::int64_t* length
         int step = 0;
         for (int i : rows[order[row]]) {
             const Piece& piece = pieces[i];
-            const int n = lengths ? static_cast<int>(lengths[piece.sequence]) : T;
+            const int n = lanes->lengths[piece.sequence];
             lanes->begins[step].push_back({row, piece.sequence, piece.fresh});
             for (int s = piece.first; s < piece.last; ++s, ++step) {
                 const int t = reverse ? n - 1 - s : s;

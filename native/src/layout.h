@@ -6,7 +6,7 @@
 
 namespace rondo {
 
-constexpr int TILE_ROWS = 16;
+constexpr int FORWARD_TILE_ROWS = 32, BACKWARD_TILE_ROWS = 16;
 constexpr int TILE_VECTORS = 64;  // row-panel pairs of a tile: what temporaries are sized for
 
 // Up to four products of one source, over panels of `per_call` units at a time. Packed as

@@ -68,9 +68,20 @@ void Engine<T>::Run::Member::scatter(Role role, int begin, int end) {
         const int n = run.engine.units(buffer.width);
         each_as_it_lies(begin, share, to, [&](int step, int r) {
             const int t = begin + step;
-            const T* from = place.base + (role == Role::state ? t + 1 : step) * place.time + r * place.row;
+            const int entry = role == Role::dx ? step : place.ring ? (t + 1) % 2 : t + 1;
+            const T* from = place.base + entry * place.time + r * place.row;
             if (T* const target = outside(to, t, r)) std::memcpy(target, from, sizeof(T) * n);
         });
+    }
+}
+
+// The outputs behind the ends of sequences.
+template <class T>
+void Engine<T>::Run::clear_behind() const {
+    if (!call.lanes || !y.data) return;
+    const int n = engine.units(plan.state_widths[0]);
+    for (int b = 0; b < call.B; ++b) {
+        for (int t = call.lanes->lengths[b]; t < call.T_; ++t) std::fill_n(y.data + b * y.batch + t * y.time, n, T(0));
     }
 }
 

@@ -20,7 +20,7 @@ Engine<T>::Run::Run(const Engine& engine_, const Call<T>& call_, const Packed& p
       backward(backward_), in_place(engine_.in_place_ && !call_.lanes && R && steps),
       ragged_rows(call_.lanes && R >= RAGGED_FROM), rows(engine_.plan_.rows.size()) {
     chunk = std::clamp((backward ? BACKWARD_ROWS : FORWARD_ROWS) / std::max(R, 1), 1, std::max(steps, 1));
-    tile_rows = std::clamp(R, 1, TILE_ROWS);
+    tile_rows = std::clamp(R, 1, backward ? BACKWARD_TILE_ROWS : FORWARD_TILE_ROWS);
     // Even, because products with one destination take panels in pairs.
     tile_panels = std::max(2, (backward ? 64 : 32) / tile_rows / 2 * 2);
     if (in_place) {
@@ -347,6 +347,7 @@ void Engine<T>::run_forward(const Call<T>& call, const std::vector<T*>& final, G
             copy_rows(states.first, states.row, call.given[part], n, run.R, n);
         }
     }
+    run.clear_behind();
     if (!run.R || !run.steps) return;
     run.make_team();
     parallel(run.members, [&](Crew& crew) { run.forwards(crew); });

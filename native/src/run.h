@@ -175,6 +175,7 @@ struct Engine<T>::Run {
     void allocate_work();
     void divide();
     void find_few();
+    void clear_behind() const;
     void clear_fresh_sums();
     void add_fresh_sums() const;
 

@@ -118,6 +118,28 @@ class StackBackend(Backend, Protocol):
         """
 
 
+@runtime_checkable
+class BothBackend(Backend, Protocol):
+    """A backend that runs both directions of a layer into one tensor."""
+
+    def unroll_both(
+        self,
+        cell: Cell,
+        weights: Sequence[Weights],
+        x: Tensor,
+        states: Sequence[State],
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: Sequence[State | None],
+        masks: Sequence[Mapping[str, Tensor] | None],
+        zoneout: Sequence[Mapping[str, Tensor | float] | None],
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
+    ) -> tuple[Tensor, list[State]]:
+        """As ``unroll``, for what is given by direction, forwards first: outputs (B, T, 2 H), and both states."""
+
+
 class Steps(Protocol):
     """A stack of layers, and a dense layer on top of them, that goes on by a step a call; the state is inside.
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor
 
-from rondo.backends import Backend, StackBackend
+from rondo.backends import Backend, BothBackend, StackBackend
 from rondo.backends.base import Weights
-from rondo.backends.cpu.eager import side_by_side
 from rondo.backends.segments import RecomputeSteps, segments
 from rondo.cells import Cell, State
 from rondo.layers.dropout import dropped
@@ -59,12 +59,29 @@ def unroll_stack(
     for layer, of_layer in enumerate(weights):
         if layer and layer_dropout:
             x = dropped(x, layer_dropout, locked=locked)
+        given = [extras(layer, direction, x) if extras else Extras() for direction in range(len(of_layer))]
+        wanted = outputs or layer < len(weights) - 1
+        if len(given) == 2 and hasattr(backend, "unroll_both"):
+            x, ended = cast("BothBackend", backend).unroll_both(
+                cell,
+                of_layer,
+                x,
+                states[layer],
+                lengths=lengths,
+                reset=reset,
+                initial=[extra.initial for extra in given],
+                masks=[extra.masks for extra in given],
+                zoneout=[extra.zoneout for extra in given],
+                outputs=wanted,
+                recompute_steps=recompute_steps,
+            )
+            after.append(ended)
+            continue
         found, ended = [], []
-        for direction, stored in enumerate(of_layer):
-            extra = extras(layer, direction, x) if extras else Extras()
+        for direction, extra in enumerate(given):
             sequence, state = backend.unroll(
                 cell,
-                stored,
+                of_layer[direction],
                 x,
                 states[layer][direction],
                 lengths=lengths,
@@ -73,12 +90,12 @@ def unroll_stack(
                 masks=extra.masks,
                 zoneout=extra.zoneout,
                 reverse=direction == 1,
-                outputs=outputs or layer < len(weights) - 1,
+                outputs=wanted,
                 recompute_steps=recompute_steps,
             )
             found.append(sequence)
             ended.append(state)
-        x = found[0] if len(found) == 1 else side_by_side(found)
+        x = found[0] if len(found) == 1 else _side_by_side(found)
         after.append(ended)
     return x, after
 
@@ -101,3 +118,8 @@ def last_in_pieces(
     for piece in segments(T, steps, lengths, reset):
         _, states = run(x[:, piece.begin : piece.end], states, lengths=piece.lengths, reset=piece.reset)
     return states
+
+
+def _side_by_side(outputs: list[Tensor]) -> Tensor:
+    """Both directions in one tensor, with time first in memory as each of them is."""
+    return torch.cat([output.transpose(0, 1) for output in outputs], 2).transpose(0, 1)

@@ -88,6 +88,30 @@ def test_many_short_sequences(name: str, asked: str, shape: tuple[int, int, int,
     compare(make_case(get_cell(name), shape, RAGGED[asked]), lambda case: case.run(BACKENDS["cpu"]), dtype)
 
 
+@pytest.mark.parametrize("cell", ["gru", "lstm", "gru_reset_before", "min_gru", "lstm_projected"])
+@pytest.mark.parametrize("given", ["lengths", "reset", "both"])
+def test_without_gradients_states_are_not_kept(cell: str, given: str) -> None:
+    """Runs with lengths for inference keep two states, not all; outputs and the padding behind them are the same."""
+    more = {"projection_size": 9} if cell == "lstm_projected" else {}
+    layer = Recurrent(cell, 5, 18, layers=2, bidirectional=True, backend="cpu", dtype=torch.float64, **more)
+    x = torch.randn(30, 8, 5, dtype=torch.float64)
+    options = {"lengths": torch.arange(30) % 9, "reset": torch.rand(30, 8) < 0.3}
+    asked = options if given == "both" else {given: options[given]}
+    expected = layer(x, **asked)
+    with torch.no_grad():
+        layer(x + 1, **asked)  # memory that is used again holds something
+        found = layer(x, **asked)
+    assert found.sequence is not None
+    assert expected.sequence is not None
+    assert_close(found.sequence, expected.sequence, torch.float64)
+    assert found.sequence.stride() == expected.sequence.stride()
+    for name, value in found.state.parts().items():
+        assert_close(value, expected.state[name], torch.float64, what=name)
+    if given != "reset":
+        behind = torch.arange(8) >= options["lengths"][:, None]
+        assert not found.sequence[behind].any()
+
+
 @pytest.mark.parametrize("lengths", [None, [9, 0, 4, 7]], ids=["dense", "ragged"])
 def test_both_directions_lie_side_by_side(lengths: list[int] | None) -> None:
     """Where nothing is recorded they are put together in memory of the engine's."""

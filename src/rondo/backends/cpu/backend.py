@@ -57,38 +57,51 @@ class CpuBackend:
         recompute_steps: RecomputeSteps | None = None,
     ) -> tuple[Tensor, State]:
         """See `Backend.unroll`."""
-        if eager.forward_mode():
-            return ReferenceBackend().unroll(
-                cell, weights, x, state,
-                lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
-                outputs=outputs,
+        return _unroll(
+            cell, weights, x, state,
+            lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
+            outputs=outputs, recompute_steps=recompute_steps,
+        )  # fmt: skip
+
+    def unroll_both(
+        self,
+        cell: Cell,
+        weights: Sequence[Weights],
+        x: Tensor,
+        states: Sequence[State],
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: Sequence[State | None],
+        masks: Sequence[Mapping[str, Tensor] | None],
+        zoneout: Sequence[Mapping[str, Tensor | float] | None],
+        outputs: bool = True,
+        recompute_steps: RecomputeSteps | None = None,
+    ) -> tuple[Tensor, list[State]]:
+        """See `BothBackend.unroll_both`."""
+        B, T, _ = x.shape
+        H = states[0].h.shape[1]
+        # Outputs are copied from the states where sequences begin or end inside, so they may lie anywhere.
+        anywhere = lengths is not None or reset is not None
+        room = None
+        if outputs:
+            stored = [one for of_direction in weights for one in of_direction.values()]
+            room = eager.room_for_both(x, stored, (B, T, 2 * H) if anywhere else (T, B, 2 * H))
+        places: list[Tensor | None] = [None, None] if room is None or not anywhere else [room[..., :H], room[..., H:]]
+        found, ended = [], []
+        for direction, place in enumerate(places):
+            sequence, state = _unroll(
+                cell, weights[direction], x, states[direction],
+                lengths=lengths, reset=reset, initial=initial[direction], masks=masks[direction],
+                zoneout=zoneout[direction], reverse=direction == 1, outputs=outputs, recompute_steps=recompute_steps,
+                into=place,
             )  # fmt: skip
-        stored = [weights[p.name] for p in cell.parameters if p.name in weights]
-        dtype = stored[0].dtype if stored else x.dtype
-        parts = ("h", *(part for part in cell.state_parts if part != "h"))
-        given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
-        rates = [ABSENT] * len(parts)
-        covers = [masks["recurrent"]] if masks else []
-        for number, part in enumerate(parts if zoneout else ()):
-            rate = zoneout[part] if zoneout and part in zoneout else ABSENT
-            if isinstance(rate, Tensor):
-                covers.append(rate)
-            rates[number] = MASKED if isinstance(rate, Tensor) else float(rate)
-        inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
-        training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
-        recompute = recompute_number(recompute_steps)
-        if eager.takes(inputs):
-            reduced = dtype == torch.bfloat16
-            spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates), reduced)
-            sequence, *ended = eager.unroll(
-                spec, inputs, reverse=reverse, training=training, outputs=outputs, recompute=recompute
-            )
-        else:
-            sequence, *ended, _ = torch.ops.rondo.unroll(
-                cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
-            )
-        by_name = dict(zip(parts, ended, strict=True))
-        return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
+            found.append(sequence)
+            ended.append(state)
+        if anywhere:
+            there = room is not None and all(one is place for one, place in zip(found, places, strict=True))
+            return room if room is not None and there else torch.cat(found, 2), ended
+        return torch.cat([one.transpose(0, 1) for one in found], 2, out=room).transpose(0, 1), ended
 
     def scan(self, cell: Cell, vectors: Mapping[str, Tensor], given: Tensor, state: State) -> tuple[Tensor, State]:
         """See `rondo.backends.cpu.scan.scan`: a cell's recurrence alone, its pre-activations given."""
@@ -109,6 +122,57 @@ class CpuBackend:
         if any(one.dtype == torch.bfloat16 for of_layer in weights for one in of_layer.values()):
             return None
         return NativeSteps(cell, weights, sizes, batch_size, zoneout=zoneout, readout=readout, tables=tables)
+
+
+def _unroll(
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    initial: State | None,
+    masks: Mapping[str, Tensor] | None,
+    zoneout: Mapping[str, Tensor | float] | None,
+    reverse: bool,
+    outputs: bool,
+    recompute_steps: RecomputeSteps | None,
+    into: Tensor | None = None,
+) -> tuple[Tensor, State]:
+    """``into`` is an offer, see `run_forward`: who takes it gives it back as the outputs."""
+    if eager.forward_mode():
+        return ReferenceBackend().unroll(
+            cell, weights, x, state,
+            lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
+            outputs=outputs,
+        )  # fmt: skip
+    stored = [weights[p.name] for p in cell.parameters if p.name in weights]
+    dtype = stored[0].dtype if stored else x.dtype
+    parts = ("h", *(part for part in cell.state_parts if part != "h"))
+    given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
+    rates = [ABSENT] * len(parts)
+    covers = [masks["recurrent"]] if masks else []
+    for number, part in enumerate(parts if zoneout else ()):
+        rate = zoneout[part] if zoneout and part in zoneout else ABSENT
+        if isinstance(rate, Tensor):
+            covers.append(rate)
+        rates[number] = MASKED if isinstance(rate, Tensor) else float(rate)
+    inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
+    training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
+    recompute = recompute_number(recompute_steps)
+    if eager.takes(inputs):
+        reduced = dtype == torch.bfloat16
+        spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates), reduced)
+        sequence, *ended = eager.unroll(
+            spec, inputs, reverse=reverse, training=training, outputs=outputs, recompute=recompute, into=into
+        )
+    else:
+        sequence, *ended, _ = torch.ops.rondo.unroll(
+            cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
+        )
+    by_name = dict(zip(parts, ended, strict=True))
+    return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:

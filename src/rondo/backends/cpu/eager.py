@@ -5,6 +5,7 @@ The operators of `rondo.backends.cpu.operators` compute the same, for what trace
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
-from rondo.backends.cpu.native import engine_module
 from rondo.backends.cpu.recompute import NEVER, backward_in_segments, forward_in_segments, in_segments
 from rondo.backends.cpu.reduced import run_reduced
 from rondo.backends.cpu.second import second_derivative
@@ -48,12 +48,20 @@ forward_mode._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def unroll(
-    spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True, recompute: int = NEVER
+    spec: Spec,
+    inputs: Inputs,
+    *,
+    reverse: bool,
+    training: bool,
+    outputs: bool = True,
+    recompute: int = NEVER,
+    into: Tensor | None = None,
 ) -> Sequence[Tensor]:
-    """The outputs and the parts of the state at the end."""
-    if spec.reduced or (not training and not torch._C._are_functorch_transforms_active()):
-        forward = run_reduced if spec.reduced else run_forward
-        return forward(spec, inputs, reverse=reverse, training=training, outputs=outputs)[:-1]
+    """The outputs and the parts of the state at the end. ``into`` is as in `run_forward`."""
+    if spec.reduced:
+        return run_reduced(spec, inputs, reverse=reverse, training=training, outputs=outputs)[:-1]
+    if not training and not torch._C._are_functorch_transforms_active():
+        return run_forward(spec, inputs, reverse=reverse, training=training, outputs=outputs, into=into)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
     recompute = recompute if in_segments(spec, inputs, recompute=recompute, outputs=outputs) else NEVER
     run = _Run(spec, reverse, outputs, recompute, (1, len(weights), len(given), len(fresh), len(masks)))
@@ -69,29 +77,18 @@ def _applied(function: type[torch.autograd.Function], *args: Any) -> Any:
     return plain.apply(*unwrap_dead_wrappers(args))
 
 
-def side_by_side(outputs: list[Tensor]) -> Tensor:
-    """Both directions (B, T, H) in one tensor, that lies in memory as each of them does: by time, or by sequence.
+def room_for_both(x: Tensor, weights: Sequence[Tensor], shape: tuple[int, int, int]) -> Tensor | None:
+    """Memory for the outputs of both directions, not written yet, whose pages are there already.
 
-    Where nothing is recorded it is memory of the engine's, whose pages are there already.
+    None where something records, traces or transforms what happens.
     """
-    first = outputs[0]
-    turned = not first.is_contiguous()
-    parts = [output.transpose(0, 1) for output in outputs] if turned else outputs
-    room = None
-    if _unwatched() and all(type(one) is Tensor for one in outputs) and engine_module() is not None:
-        *outer, _ = parts[0].shape
-        width = sum(one.shape[2] for one in parts)
-        if first.device.type == "cpu" and first.dtype in (torch.float32, torch.float64):
-            room = empty(outer[0] * outer[1] * width, first).view(*outer, width)
-    joined = torch.cat(parts, 2, out=room)
-    return joined.transpose(0, 1) if turned else joined
-
-
-def _unwatched() -> bool:
-    """Nothing is recorded, traced or transformed."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or forward_mode():
-        return False
-    return not torch._C._are_functorch_transforms_active() and not torch._C._len_torch_dispatch_stack()
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+        return None
+    if torch._C._are_functorch_transforms_active() or forward_mode():
+        return None
+    if any(type(one) not in _PLAIN for one in (x, *weights)) or weights[0].dtype == torch.bfloat16:
+        return None
+    return empty(math.prod(shape), weights[0].detach()).view(shape)
 
 
 class _Run(NamedTuple):

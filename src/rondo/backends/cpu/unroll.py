@@ -30,10 +30,13 @@ class Inputs(NamedTuple):
     reset: Tensor | None
 
 
-def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True) -> list[Tensor]:
+def run_forward(
+    spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, outputs: bool = True, into: Tensor | None = None
+) -> list[Tensor]:
     """The outputs (B, T, H), the parts of the state at the end, and bytes of residuals (none if not training).
 
     ``outputs``  False: those of single steps are not wanted; unless they are residuals, too, there are none (B, 0, H)
+    ``into``     where the outputs are written, if sequences begin or end inside the batch
     """
     x, weights, given, fresh, masks, lengths, reset = inputs
     x = dense(x)
@@ -48,8 +51,12 @@ def run_forward(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, ou
     covers = [dense(mask.to(x.dtype)) for mask in masks]
     final = [x.new_empty(B, units) for units in step.widths]
     wanted = outputs or (training and not restarts)
-    sequence = outputs_for(x, step.widths[0], restarts=restarts, reverse=reverse) if wanted else no_outputs(x, step)
-    all_steps = step.all_steps if training or wanted else [False] * len(final)
+    if restarts and into is not None:
+        sequence = into
+    else:
+        sequence = outputs_for(x, step.widths[0], restarts=restarts, reverse=reverse) if wanted else no_outputs(x, step)
+    # Where sequences begin and end inside, outputs are copied out of the states step by step.
+    all_steps = step.all_steps if training or (wanted and not restarts) else [False] * len(final)
     rest = x.new_empty(0, dtype=torch.uint8)
     if training:
         room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
@@ -119,10 +126,10 @@ def addresses(step: Step, tensors: Sequence[Tensor]) -> list[int]:
 
 
 def outputs_for(x: Tensor, H: int, *, restarts: bool, reverse: bool) -> Tensor:
-    """(B, T, H), not written yet: part of the T + 1 states in one piece of memory, or alone and zero."""
+    """(B, T, H), not written yet: part of the T + 1 states in one piece of memory, or alone."""
     B, T, _ = x.shape
     if restarts:
-        return empty(B * T * H, x).view(B, T, H).zero_()
+        return empty(B * T * H, x).view(B, T, H)
     N = padded(H)
     states = empty((T + 1) * B * N, x)
     # Not a view of its own for autograd: who changes it in place changes what is saved, and is told so.
