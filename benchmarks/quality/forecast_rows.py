@@ -245,7 +245,7 @@ FORECAST_ROWS = (
             Part(
                 "airline", data.airline,
                 {"horizon": 12, "season": 12, "scaling": "log", "window_scaling": "seasonal", "context_length": 36,
-                 "linear_path": True, "linear_ridge": 1.0, "steps": 400, "strategy": "direct", "valid_fraction": 0.2},
+                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.2},
                 {"origins": 12},
             ),
             Part(
