@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 RAGGED: dict[str, Callable[[int, int], dict[str, Tensor]]] = {
     "dense": lambda B, T: {},
     "lengths": lambda B, T: {"lengths": torch.linspace(0, T, B).round().long().roll(2)},
+    "short": lambda B, T: {"lengths": torch.linspace(0, T // 3, B).round().long()},
     "reset": lambda B, T: {"reset": torch.arange(B * T).view(B, T) % 4 == 0},
     "both": lambda B, T: {**RAGGED["lengths"](B, T), **RAGGED["reset"](B, T)},
 }

@@ -46,6 +46,7 @@ class NumberEncoder:
     """Rows scaled as the training part has them, one number a step."""
 
     input_size = 1
+    pairs = None
 
     def __init__(self, mean: float, scale: float) -> None:
         self.mean, self.scale = mean, scale

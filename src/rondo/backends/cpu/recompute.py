@@ -67,6 +67,7 @@ def forward_in_segments(
     sequence = no_outputs(x, run.step)
     if outputs:
         sequence = outputs_for(x, run.step.widths[0], restarts=run.restarts, reverse=reverse)
+        sequence[:, max(segment.end for segment in run.cut) :] = 0  # where no segment writes
     for segment in run.cut:
         before = [part[segment.begin // run.length] for part in befores]
         for to, part in zip(before, run.begun(state, segment), strict=True):
