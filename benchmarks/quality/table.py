@@ -55,7 +55,7 @@ def line(name: str, result: dict[str, Any]) -> str:
 
 def counted(result: dict[str, Any]) -> str:
     """How the trainings of a row were limited."""
-    return "counted steps" if result["options"].get("steps") else "by the clock"
+    return "by the clock" if result["options"].get("minutes") else "counted steps"
 
 
 def forecast(row: ForecastRow, result: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 KIND_WIDTH = 8
@@ -47,6 +48,10 @@ class ForecastInputs:
     """(B, kinds)"""
     unit: Tensor
     """(B,) What one scaled unit is in the data, for heads of counts."""
+
+    def to(self, device: torch.device) -> ForecastInputs:
+        """The same on a device."""
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items()})
 
     def repeat(self, times: int) -> ForecastInputs:
         """Each row several times."""

@@ -29,7 +29,7 @@ class TokenInput(nn.Module):
 
     With ``pair_width`` each token has another beside it, for the pair that it forms with the token before, after
     fastText (Joulin et al. 2016, 1607.01759). ``pairs`` (P, 2) are those that have a vector of their own; all others
-    share one, so that nothing is learned from a pair that stands in a single text. The first token has
+    share one, so that rare ones are not learned by heart. The first token has
     ``vocabulary_size`` before it. ``token_dropout`` drops tokens whole, in training: each becomes a vector of zeros
     with this probability (Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text
     Classification").
@@ -49,10 +49,11 @@ class TokenInput(nn.Module):
                 raise UsageError(f"--{name} is at least {least}, not {value}")
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.embedding.weight, std=SCALE)
-        if pair_width and pairs is None:
-            raise UsageError("--pair-embedding needs to know which pairs of tokens there are")
-        self.pairs = nn.Embedding(1 + len(pairs), pair_width) if pair_width and pairs is not None else None
-        if self.pairs is not None and pairs is not None:
+        self.pairs = None
+        if pair_width:
+            if pairs is None:
+                raise UsageError("--pair-embedding needs to know which pairs of tokens there are")
+            self.pairs = nn.Embedding(1 + len(pairs), pair_width)
             keys = np.sort(np.append(pairs[:, 0] * (vocabulary_size + 1) + pairs[:, 1], -1))
             self.register_buffer("pair_keys", torch.from_numpy(keys), persistent=False)
             nn.init.normal_(self.pairs.weight, std=SCALE)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rondo.inspect import Card, Metric, Provenance, Report, Score, Section, metric_of, scores_of, write_card
+from rondo.inspect import Card, Provenance, Report, Section, write_card
 from rondo.inspect.card import DataPart
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
@@ -21,6 +21,7 @@ from rondo.tasks.classification.report import (
     add_data,
     add_head,
     add_scores,
+    card_scores,
     in_words,
 )
 
@@ -91,13 +92,7 @@ def write_model_card(model: ClassifierModel, folder: Path, words: Words) -> None
     """
     result, provenance = model.config.get("result", {}), model.config.get("provenance")
     cell = model.network.first.recurrent.cell
-    metric: Metric | None = None
-    scores: Sequence[Score] = ()
-    if "score" in result:
-        metric, scores = metric_of(result), scores_of(result)
-    elif result.get("valid_accuracy") is not None:
-        metric = Metric("accuracy on the validation part", "higher", digits=1, percent=True)
-        scores = [Score("this model", result["valid_accuracy"], role="ours")]
+    metric, scores = card_scores(result, "valid_accuracy", "accuracy")
     write_card(
         Card(
             title=f"{words.title(model).removeprefix('A ').capitalize()} ({network_of(model)})",

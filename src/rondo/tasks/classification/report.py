@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from rondo.data.splits import Parts
 from rondo.evaluation.calibration import reliability, scaled
 from rondo.evaluation.classification import per_class, score_title
 from rondo.evaluation.metrics import confusion
-from rondo.inspect import Column, Metric, Provenance, Report, Section, metric_of, scores_of
+from rondo.inspect import Column, Metric, Provenance, Report, Score, Section, metric_of, scores_of
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
 from rondo.layers import Recurrent
@@ -83,6 +83,17 @@ def in_words(recurrent: Recurrent, *, members: int) -> str:
 def kept_metrics(summary: TrainingSummary, keep: str) -> dict[str, float]:
     """The metrics of the weights that a training has kept: the best or the last."""
     return summary.best or summary.final if keep == "best" else summary.final
+
+
+def card_scores(result: Mapping[str, Any], watched: str, what: str) -> tuple[Metric | None, Sequence[Score]]:
+    """The score and the baselines of a card; where none was taken, ``watched``, the one on the validation part."""
+    if "score" in result:
+        return metric_of(result), scores_of(result)
+    value = result.get(watched)
+    if value is None:
+        return None, ()
+    metric = Metric(f"{what} on the validation part", "higher", digits=1, percent=True)
+    return metric, [Score("this model", value, role="ours")]
 
 
 def add_head(report: Report, run: ScoredRun) -> None:

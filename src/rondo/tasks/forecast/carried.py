@@ -13,7 +13,6 @@ from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
 from rondo.errors import ModelError, UsageError
 from rondo.layers import RecurrentOutput, StackState
-from rondo.models.forecast_inputs import ForecastInputs
 from rondo.models.forecaster import Forecaster
 from rondo.tasks.forecast.encoder import ForecastEncoder
 
@@ -41,7 +40,7 @@ def followed(
             while done < windows.origin[place]:
                 rows = min(STRETCH, int(windows.origin[place]) - done)
                 done += rows
-                inputs = _moved(encoder.encode(_stretch(windows, int(which), done), rows)[0], members[0])
+                inputs = encoder.encode(_stretch(windows, int(which), done), rows)[0].to(members[0].leave.weight.device)
                 reads = [member.follow(inputs, state) for member, state in zip(members, states, strict=True)]
                 states = [read.state for read in reads]
             for number, read in enumerate(reads):
@@ -105,11 +104,6 @@ def _first(member: Forecaster, begin: States | None, number: int, which: int) ->
 def _stretch(windows: Windows, which: int, end: int) -> Windows:
     at = np.array([end], np.int64)
     return Windows(windows.source, np.array([which], np.int64), at, windows.horizon, at)
-
-
-def _moved(inputs: ForecastInputs, member: Forecaster) -> ForecastInputs:
-    device = member.leave.weight.device
-    return ForecastInputs(**{name: value.to(device) for name, value in vars(inputs).items()})
 
 
 def _together(reads: Sequence[RecurrentOutput]) -> RecurrentOutput:

@@ -235,14 +235,14 @@ class ForecastModel:
         if not self.encoder.data.carry:
             for piece in windows.pieces(size):
                 inputs, units = self.encoder.encode(piece)
-                yield self._moved(inputs), units, ()
+                yield inputs.to(self._device), units, ()
             return
         reads = followed(self.network.members, self.encoder, windows, begin)
         for start in range(0, len(windows), size):
             part = slice(start, start + size)
             inputs, units = self.encoder.encode(windows.choose(part), None if self._reads_context else 1)
             own = [RecurrentOutput(None, read.last[part], read.state.select(part)) for read in reads]
-            yield self._moved(inputs), units, own
+            yield inputs.to(self._device), units, own
 
     @property
     def _reads_context(self) -> bool:
@@ -252,9 +252,6 @@ class ForecastModel:
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
-
-    def _moved(self, inputs: ForecastInputs) -> ForecastInputs:
-        return ForecastInputs(**{name: value.to(self._device) for name, value in vars(inputs).items()})
 
 
 def _array(tensor: torch.Tensor) -> Floats:

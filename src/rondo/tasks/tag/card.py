@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
-from rondo.inspect import Card, Metric, Provenance, Score, metric_of, scores_of, write_card
+from rondo.inspect import Card, Provenance, write_card
 from rondo.inspect.card import DataPart
 from rondo.ir.printing import to_latex
-from rondo.tasks.classification.report import in_words
+from rondo.tasks.classification.report import card_scores, in_words
 from rondo.tasks.tag.model import TaggerModel
 
 UNIT = "sentences"
@@ -22,14 +21,7 @@ def write_model_card(model: TaggerModel, folder: Path) -> None:
     """
     result, provenance = model.config.get("result", {}), model.config.get("provenance")
     cell = model.network.first.recurrent.cell
-    metric: Metric | None = None
-    scores: Sequence[Score] = ()
-    if "score" in result:
-        metric, scores = metric_of(result), scores_of(result)
-    elif result.get("valid_f1") is not None:
-        what = "accuracy" if model.tags.scheme is None else "span F1"
-        metric = Metric(f"{what} on the validation part", "higher", digits=1, percent=True)
-        scores = [Score("this model", result["valid_f1"], role="ours")]
+    metric, scores = card_scores(result, "valid_f1", "accuracy" if model.tags.scheme is None else "span F1")
     missing = [f"{said[:1].upper()}{said[1:]}." for said in result.get("missing_baselines", ())]
     write_card(
         Card(
