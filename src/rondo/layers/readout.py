@@ -85,11 +85,21 @@ def max_over_steps(sequence: Tensor, lengths: Tensor | None = None) -> Tensor:
     B, T, N = sequence.shape
     if T == 0:
         return sequence.new_zeros(B, N)
-    if lengths is None:
-        return sequence.max(1).values
+    # torch finds the largest value faster than its place, which only gradients need.
+    largest = _with_place if torch.is_grad_enabled() and sequence.requires_grad else torch.amax
+    if lengths is None or _all_full(lengths, T):
+        return largest(sequence, 1)
     valid = valid_steps(lengths, T, sequence.device)[..., None]
-    largest = sequence.masked_fill(~valid, -torch.inf).max(1).values
-    return torch.where(valid.any(1), largest, 0.0)
+    return torch.where(valid.any(1), largest(sequence.masked_fill(~valid, -torch.inf), 1), 0.0)
+
+
+def _with_place(sequence: Tensor, dim: int) -> Tensor:
+    return sequence.max(dim).values
+
+
+def _all_full(lengths: Tensor, T: int) -> bool:
+    # While a graph is being compiled, values are not there yet.
+    return not torch.compiler.is_compiling() and len(lengths) > 0 and int(lengths.min()) == T
 
 
 _OVER_STEPS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {"mean": mean_over_steps, "max": max_over_steps}
