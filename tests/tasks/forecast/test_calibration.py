@@ -47,6 +47,24 @@ def test_calibrated_intervals_hold_what_they_promise(head: str, tmp_path: Path) 
     np.testing.assert_allclose(again, quantiles, rtol=1e-6)
 
 
+def test_calibration_leaves_the_median_where_it_is() -> None:
+    # The calibration part lies far above the rows that were learned from.
+    drifted = frame(300).with_columns(y=pl.col("y") + pl.Series(np.repeat([0.0, 8.0], [200, 100])))
+    model = Forecaster(**SMALL, conformal=True, valid_fraction=0.3, window_scaling="none").fit(drifted).model_
+    windows = training_windows(SeriesSet.from_arrays([drifted["y"].to_numpy()], names=["y"]), 2)
+    levels = (0.1, 0.5, 0.9)
+    plain, calibrated = model._uncalibrated(windows, levels, 10, 0), model.forecast(windows, levels)
+    np.testing.assert_allclose(calibrated.quantiles[..., 1], plain.quantiles[..., 1], rtol=1e-6)
+    np.testing.assert_allclose(calibrated.quantiles[..., 1], calibrated.points, rtol=1e-6)
+    wider = np.diff(calibrated.quantiles, axis=-1) - np.diff(plain.quantiles, axis=-1)
+    assert (wider > 1).all()
+
+
+def test_levels_that_are_no_list_are_refused_in_words() -> None:
+    with pytest.raises(UsageError, match=r"levels are a list.*horizon=2"):
+        Forecaster(**SMALL).fit(frame()).predict_quantiles(2)  # type: ignore[arg-type]
+
+
 def test_points_without_calibration_have_no_intervals() -> None:
     forecaster = Forecaster(**SMALL, head="mae").fit(frame(60))
     with pytest.raises(UsageError, match="says points"):

@@ -1,8 +1,10 @@
-"""Conformal calibration: quantiles moved by how far they were off on a part that was held out.
+"""Conformal calibration: intervals made wider or narrower by how far values lay from them on a part held out.
 
-For each level, the errors of the quantile on the held-out windows are put in order, and the quantile is moved by the
-error at that level, a little outwards for the windows being few (Romano et al. 2019, "Conformalized Quantile
-Regression", with each end of an interval by itself). Errors are in units of the window's scale.
+For each interval, from a level to its counterpart, how far the values of the held-out windows lie beyond the nearer
+end (below zero inside) is put in order, and both ends are moved outwards by what stands at the interval's probability,
+a little more for the windows being few (Romano et al. 2019, "Conformalized Quantile Regression", 1905.03222,
+equations 6 and 8). The median stays: that a year was above the forecast says that forecasts err so far, not that the
+next year will be above it, too. Distances are in units of the window's scale.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from rondo.tasks.forecast.encoder import Units
 Floats = npt.NDArray[np.float64]
 
 GRID = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
-"""Levels whose errors are kept; those between lie on straight lines."""
+"""Levels that are moved, each with its counterpart; those between lie on straight lines."""
 ENOUGH = 50
 """With fewer windows, the steps of the horizon share their errors."""
 
@@ -46,11 +48,14 @@ class Conformal:
         off = np.concatenate(errors)
         if len(off) < ENOUGH:
             off = np.broadcast_to(off.reshape(-1, 1, len(GRID)), (off.shape[0] * off.shape[1], off.shape[1], len(GRID)))
-        shifts = np.empty(off.shape[1:])
+        middle = len(GRID) // 2
+        shifts = np.zeros(off.shape[1:])
         for step in range(off.shape[1]):
-            for place, level in enumerate(GRID):
-                known = np.sort(off[:, step, place][~np.isnan(off[:, step, place])])
-                shifts[step, place] = _at(known, level) if len(known) else 0.0
+            for place, level in enumerate(GRID[:middle]):
+                beyond = np.maximum(-off[:, step, place], off[:, step, -1 - place])
+                known = np.sort(beyond[~np.isnan(beyond)])
+                outwards = _at(known, 1 - 2 * level) if len(known) else 0.0
+                shifts[step, place], shifts[step, -1 - place] = -outwards, outwards
         return cls(shifts, len(windows))
 
     def apply(self, quantiles: Floats, levels: Sequence[float], units: Units) -> Floats:
@@ -90,7 +95,7 @@ def _along(width: Floats, values: Floats) -> Floats:
 
 
 def _at(ordered: Floats, level: float) -> float:
-    """The error at a level, of n one further out than the level alone would say."""
+    """What stands at a level, of n values one further out than the level alone would say."""
     number = len(ordered)
-    place = np.ceil((number + 1) * level) - 1 if level > 0.5 else np.floor((number + 1) * level) - 1
-    return float(np.median(ordered)) if level == 0.5 else float(ordered[int(np.clip(place, 0, number - 1))])
+    place = np.ceil((number + 1) * level) - 1
+    return float(ordered[int(np.clip(place, 0, number - 1))])

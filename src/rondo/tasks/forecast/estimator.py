@@ -80,6 +80,10 @@ class Forecaster(Estimator):
         self, levels: Sequence[float] = LEVELS, frame: Any = None, *, horizon: int | None = None
     ) -> Any:
         """The same with a column for each level: ``y_q0.1`` is what the value stays below with probability 0.1."""
+        if isinstance(levels, (int, float)):
+            raise UsageError(
+                f"levels are a list, for instance [0.1, 0.5, 0.9], not {levels}; steps are horizon={levels}."
+            )
         windows = self._ends(frame)
         found = self.model_.forecast(windows, tuple(levels), begin=self._begin(frame)).quantiles
         if found is None:
