@@ -24,7 +24,7 @@ SEASONAL = "seasonal last value"
 
 ETT_OPTIONS: dict[str, Any] = {
     "split": ETT_SPLIT, "calendar": "none", "head": "huber", "segment": 48, "linear_path": True, "ensemble": 3,
-    "output_dropout": 0.5, "hidden": 128, "batch_size": 512, "learning_rate": 1e-3, "steps": 200, "evaluations": 10,
+    "output_dropout": 0.5, "hidden": 128, "batch_size": 512, "learning_rate": 1e-3, "steps": 400, "evaluations": 10,
 }  # fmt: skip
 
 
@@ -245,7 +245,8 @@ FORECAST_ROWS = (
             Part(
                 "airline", data.airline,
                 {"horizon": 12, "season": 12, "scaling": "log", "window_scaling": "seasonal", "context_length": 36,
-                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.2},
+                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.2,
+                 "head": "gaussian", "hidden": 32, "output_dropout": 0.3, "ensemble": 3},
                 {"origins": 12},
             ),
             Part(
