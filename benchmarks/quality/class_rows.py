@@ -66,7 +66,7 @@ CLASS_ROWS = (
     Row(
         "hotel", "classify", _hotels,
         {
-            "text_column": "review", "label_column": "label", "test_fraction": 0.2, "steps": 300, "cell": "gru",
+            "text_column": "review", "label_column": "label", "test_fraction": 0.2, "steps": 400, "cell": "gru",
             "hidden": 64, "embedding": 64, "pair_embedding": 64, "shortcut": True, "input_dropout": 0.5,
             "token_dropout": 0.3, "warmup_steps": 30, "hold": 0.0, "averaging": "ema", "ema_decay": 0.98,
             "average_start": 0.2, "ensemble": 8, "epsilon": 1.25e-5, "weight_decay": 4.0, "patience": None,
