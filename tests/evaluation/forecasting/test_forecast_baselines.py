@@ -19,6 +19,7 @@ from rondo.evaluation.forecasting.baselines import Baseline, Drift, LastValue, M
 from rondo.evaluation.forecasting.folds import Fold, rolling_origin, split_rows
 from rondo.evaluation.forecasting.linear import Linear
 from rondo.evaluation.forecasting.residuals import Residuals
+from rondo.evaluation.forecasting.scores import ASKED
 
 NAN = float("nan")
 MAKERS: list[Callable[[], Baseline]] = [LastValue, lambda: SeasonalLastValue(3), Drift, Mean, lambda: Linear((4,))]
@@ -70,7 +71,7 @@ def test_later_rows_do_not_count(make: Callable[[], Baseline]) -> None:
         said.append(
             (
                 baseline.forecast(first),
-                Residuals().fit(baseline, fold.training, 5).samples(np.zeros((1, 5)), first.which),
+                Residuals().fit(baseline, fold.training, 5).quantiles(np.zeros((1, 5)), first.which),
             )
         )
     np.testing.assert_array_equal(said[0][0], said[1][0])
@@ -145,11 +146,11 @@ def test_residuals_cover_what_they_say() -> None:
 def test_series_with_few_errors_of_their_own_use_those_of_all() -> None:
     rng = np.random.default_rng(0)
     made = SeriesSet.from_arrays([rng.normal(size=300).cumsum(), 10 * rng.normal(size=12).cumsum()])
-    residuals = Residuals(50).fit(LastValue(), made, 2)
-    widths = residuals.samples(np.zeros((2, 2)), np.array([0, 1]))[:, 1].std(axis=1)
+    found = Residuals((0.1, 0.5, 0.9)).fit(LastValue(), made, 2).quantiles(np.zeros((2, 2)), np.array([0, 1]))
+    widths = found[:, 1, 2] - found[:, 1, 0]
     ratio = np.abs(np.diff(made.series(1))).mean() / np.abs(np.diff(made.series(0))).mean()
     assert widths[1] / widths[0] == pytest.approx(ratio, rel=0.05)
-    assert residuals.samples(np.zeros((2, 2)), np.array([0, 1])).shape == (2, 2, 50)
+    assert found.shape == (2, 2, 3)
 
 
 def test_folds_are_fitted_anew() -> None:
@@ -216,7 +217,7 @@ def test_automatic(name: automatic.Name) -> None:
     made = SeriesSet.from_arrays([wave(noise=0.05), [3.0] * 40, [1.0] * 12], season=12)
     windows = rolling_origin(made, horizon=6, origins=4, align="end")[0].windows
     found = automatic.forecast(windows, name, seconds=60)
-    assert (len(found.windows), found.quantiles.shape) == (12, (12, 6, 7))
+    assert (len(found.windows), found.quantiles.shape) == (12, (12, 6, len(ASKED)))
     assert (np.diff(found.quantiles, axis=-1) >= 0).all()
     of_wave = found.windows.which == 0
     assert np.abs(found.points - found.windows.actual())[of_wave].mean() < 0.2

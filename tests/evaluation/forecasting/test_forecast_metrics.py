@@ -14,7 +14,7 @@ from scipy import stats
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.forecasting import metrics
 from rondo.evaluation.forecasting.comparison import diebold_mariano, equal_accuracy, skill, strongest
-from rondo.evaluation.forecasting.scores import LEVELS, Scorer, WindowScores, between
+from rondo.evaluation.forecasting.scores import ASKED, GRID, LEVELS, Scorer, WindowScores, at
 
 NAN = float("nan")
 
@@ -100,27 +100,25 @@ def test_m4(data_folder: Path, group: str, season: int, back: int, expected: tup
     assert metrics.owa(*expected, naive2) == pytest.approx(expected[0] / naive2[0] / 2 + expected[1] / naive2[1] / 2)
 
 
-def scored(
-    error: np.ndarray, *, seed: int = 0, series: int = 1, stride: int = 1, samples: bool = False
-) -> WindowScores:
+def scored(error: np.ndarray, *, seed: int = 0, series: int = 1, stride: int = 1, spread: bool = False) -> WindowScores:
     """Windows whose forecast is the actual value plus ``error`` (N, H), the windows of a series one after another."""
     rng = np.random.default_rng(seed)
     actual = rng.normal(10, 1, error.shape)
     number = len(error) // series
     scorer = Scorer()
     which, origin = np.repeat(np.arange(series), number), np.tile(np.arange(number) * stride, series)
-    cloud = (actual + error)[..., None] + rng.normal(0, 1, (*error.shape, 50)) if samples else None
+    quantiles = (actual + error)[..., None] + stats.norm.ppf(ASKED) if spread else None
     for piece in np.array_split(np.arange(len(error)), 3):
         scorer.add(
             actual[piece], (actual + error)[piece], which=which[piece], origin=origin[piece], scale=2.0,
-            samples=None if cloud is None else cloud[piece],
+            quantiles=None if quantiles is None else quantiles[piece],
         )  # fmt: skip
     return scorer.done()
 
 
 def test_pieces_are_added_up() -> None:
     error = np.random.default_rng(1).normal(size=(12, 4))
-    scores = scored(error, samples=True)
+    scores = scored(error, spread=True)
     assert scores.summary()["mae"] == pytest.approx(np.abs(error).mean())
     assert scores.summary()["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
     assert scores.summary()["mase"] == pytest.approx(np.abs(error).mean() / 2)
@@ -161,8 +159,8 @@ def test_each_series_counts_the_same_in_smape_and_mase() -> None:
 
 
 def test_missing_values_are_not_scored() -> None:
-    scorer = Scorer()
-    scorer.add(np.array([[1.0, NAN]]), np.array([[3.0, 7.0]]), which=0, origin=0, scale=1.0, samples=np.ones((1, 2, 5)))
+    scorer, said = Scorer(), np.ones((1, 2, len(ASKED)))
+    scorer.add(np.array([[1.0, NAN]]), np.array([[3.0, 7.0]]), which=0, origin=0, scale=1.0, quantiles=said)
     scores = scorer.done()
     assert scores.counted == 1
     assert (scores.summary()["mae"], scores.summary()["coverage_80"]) == (2.0, 1.0)
@@ -178,15 +176,15 @@ def test_coverage_of_right_and_of_narrow_intervals() -> None:
     actual = rng.normal(size=(400, 3))
     for width, expected in ((1.0, (0.5, 0.8, 0.95)), (0.5, (0.264, 0.478, 0.673))):
         scorer = Scorer()
-        quantiles = np.broadcast_to(stats.norm.ppf(LEVELS) * width, (*actual.shape, len(LEVELS)))
+        quantiles = np.broadcast_to(stats.norm.ppf(ASKED) * width, (*actual.shape, len(ASKED)))
         scorer.add(actual, actual * 0, which=0, origin=np.arange(400), scale=1.0, quantiles=quantiles)
         found = scorer.done().summary()
         np.testing.assert_allclose([found[f"coverage_{n}"] for n in (50, 80, 95)], expected, atol=0.03)
 
 
-def test_quantiles_at_other_levels() -> None:
-    found = between(np.array([[0.0, 10.0, 30.0]]), [0.1, 0.5, 0.9], [0.05, 0.3, 0.5, 0.6, 0.99])
-    np.testing.assert_allclose(found, [[0, 5, 10, 15, 30]])
+def test_the_levels_that_are_asked_for() -> None:
+    np.testing.assert_array_equal(at(np.array([ASKED, ASKED]), LEVELS), [LEVELS, LEVELS])
+    np.testing.assert_allclose(np.diff(GRID), 1 / len(GRID))
 
 
 @pytest.mark.parametrize("error", ["mae", "mse", "rmse", "smape", "mase"])

@@ -19,15 +19,15 @@ from rondo.data.series import impute
 from rondo.data.series.windows import Windows
 from rondo.errors import UsageError
 from rondo.evaluation.forecasting.baselines import LastValue
-from rondo.evaluation.forecasting.scores import LEVELS
+from rondo.evaluation.forecasting.scores import ASKED
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Name = Literal["AutoETS", "AutoTheta"]
 NAMES: tuple[Name, ...] = ("AutoETS", "AutoTheta")
 
-_INTERVALS = tuple(round(100 * (1 - 2 * level)) for level in LEVELS if level < 0.5)
-"""The central intervals whose ends are `LEVELS`."""
+_INTERVALS = tuple(round(100 * (1 - 2 * level)) for level in ASKED if level < 0.5)
+"""The central intervals whose ends are `ASKED`, in percent."""
 MOST_HISTORY = 2000
 """Rows of history that a fit reads at most: what lies further back changes little, and costs a lot."""
 
@@ -42,7 +42,7 @@ class Automatic:
     points: Floats
     """(N, horizon)"""
     quantiles: Floats
-    """(N, horizon, levels), at `LEVELS`."""
+    """(N, horizon, levels), at `ASKED`."""
     given_up: int
     """At how many of them it could say nothing, and the last value stands in."""
     seconds: float
@@ -80,7 +80,7 @@ def forecast(windows: Windows, name: Name, *, seconds: float, season: int | None
         if said is None:
             given_up += 1
             point = LastValue().forecast(window)[0]
-            said = point, np.repeat(point[:, None], len(LEVELS), axis=1)
+            said = point, np.repeat(point[:, None], len(ASKED), axis=1)
         found[int(place)] = said
     taken = np.array(sorted(found), np.int64)
     points, quantiles = (np.stack([found[int(place)][part] for place in taken]) for part in (0, 1))

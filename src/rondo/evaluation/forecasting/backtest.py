@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,12 @@ from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.linear import Linear
 from rondo.evaluation.forecasting.metrics import seasonal_error
 from rondo.evaluation.forecasting.residuals import Residuals
-from rondo.evaluation.forecasting.scores import Scorer, WindowScores
+from rondo.evaluation.forecasting.scores import ASKED, Scorer, WindowScores
 
 Floats = npt.NDArray[np.float64]
 
-_PIECE = 1 << 22
+_PIECE = 1 << 21
+"""Quantiles that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ScoredAs:
     """Of the horizon this step alone counts, from 1 on."""
 
     def into(self, scorer: Scorer, fold: Fold) -> Callable[..., None]:
-        """Takes windows, points and samples or quantiles of a fold in the data's unit, and scores them."""
+        """Takes windows, points and quantiles (at `ASKED`) of a fold in the data's unit, and scores them."""
         scaler = Scaler.fit(fold.training, "standard" if self.scaled else "none")
         widths = scales(fold.training) / scaler.width
         horizon = fold.windows.horizon
@@ -66,15 +67,12 @@ class ScoredAs:
         if self.step is not None:
             left_out[self.step - 1] = False
 
-        def add(
-            windows: Windows, points: Floats, *, samples: Floats | None = None, quantiles: Floats | None = None
-        ) -> None:
+        def add(windows: Windows, points: Floats, quantiles: Floats | None) -> None:
             which = windows.which
             actual = scaler.apply(windows.actual(), which)
             actual[:, left_out] = np.nan
             scorer.add(
                 actual, scaler.apply(points, which), which=which, origin=windows.moment, scale=widths[which],
-                samples=None if samples is None else scaler.apply(samples, which),
                 quantiles=None if quantiles is None else scaler.apply(quantiles, which),
             )  # fmt: skip
 
@@ -83,6 +81,11 @@ class ScoredAs:
 
 PLAINLY = ScoredAs()
 """In the data's unit, all steps."""
+
+
+def pieces(windows: Windows, probabilistic: bool) -> Iterator[Windows]:
+    """As many at a time as there is room for their forecasts."""
+    return windows.pieces(max(1, _PIECE // (windows.horizon * (len(ASKED) if probabilistic else 1))))
 
 
 def score_baseline(
@@ -101,7 +104,7 @@ def score_baseline(
         baseline = make().fit(fold.training, horizon, validation(fold))
         residuals = Residuals().fit(baseline, fold.training, horizon) if probabilistic else None
         add = scored.into(scorer, fold)
-        for piece in fold.windows.pieces(max(1, _PIECE // (horizon * (residuals.paths if residuals else 1)))):
+        for piece in pieces(fold.windows, probabilistic):
             points = baseline.forecast(piece)
-            add(piece, points, samples=None if residuals is None else residuals.samples(points, piece.which))
+            add(piece, points, None if residuals is None else residuals.quantiles(points, piece.which))
     return Outcome(baseline.name, baseline.about, scorer.done(), time.perf_counter() - started)

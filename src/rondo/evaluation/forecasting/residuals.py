@@ -1,11 +1,12 @@
 """Points made probabilistic: the errors a forecaster made before, added to what it says now.
 
-Whole paths of errors are kept, one for each origin of the training part, so that what is far off at one step may be
-far off at the next (Hyndman and Athanasopoulos, 3rd edition, section 5.5, by bootstrapped residuals).
+At each step of the horizon, the quantiles of the errors from origins of the training part (Hyndman and Athanasopoulos,
+3rd edition, section 5.5).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -16,21 +17,22 @@ from rondo.data.series.windows import training_windows
 from rondo.errors import DataError
 from rondo.evaluation.forecasting.baselines import Baseline
 from rondo.evaluation.forecasting.metrics import seasonal_error
+from rondo.evaluation.forecasting.scores import ASKED
 
 Floats = npt.NDArray[np.float64]
 
-PATHS = 100
-"""How many paths of errors a forecast has."""
+MOST_ERRORS = 1000
+"""Of a series at each step: quantiles of more are hardly others."""
 ENOUGH = 20
-"""A series with fewer paths of its own uses those of all series, in units of what it changes by."""
+"""A series with fewer errors of its own uses those of all series, in units of what it changes by."""
 MOST_WINDOWS = 20_000
 
 
 class Residuals:
     """The errors of a fitted baseline on the training part."""
 
-    def __init__(self, paths: int = PATHS) -> None:
-        self.paths = paths
+    def __init__(self, levels: Sequence[float] = ASKED) -> None:
+        self.levels = levels
 
     def fit(self, baseline: Baseline, training: SeriesSet, horizon: int) -> Self:
         """Origins lie evenly over the later part of each series, where the baseline has a past to read."""
@@ -45,22 +47,22 @@ class Residuals:
         errors, which = errors[whole], windows.which[whole]
         if not len(errors):
             raise DataError("there is no window without missing values in the training part.")
-        self._widths = np.array([_width(training.series(one)) for one in range(len(training))])
-        shared = _thinned(errors / self._widths[which][:, None], self.paths)
-        self._of_series: dict[int, Floats] = {}
-        for one in range(len(training)):
-            own = errors[which == one]
-            enough = len(own) >= min(ENOUGH, len(errors))
-            self._of_series[one] = _thinned(own, self.paths) if enough else shared * self._widths[one]
+        widths = np.array([_width(training.series(one)) for one in range(len(training))])
+        shared = self._quantiles(errors / widths[which][:, None])
+        self._of_series = widths[:, None, None] * shared
+        for one in np.flatnonzero(np.bincount(which, minlength=len(training)) >= min(ENOUGH, len(errors))):
+            self._of_series[one] = self._quantiles(errors[which == one])
         return self
 
-    def samples(self, points: Floats, which: npt.NDArray[np.int64]) -> Floats:
-        """(N, horizon, paths) around points (N, horizon) of the series ``which``; of each, the same number."""
-        number = max(len(paths) for paths in self._of_series.values())
-        clouds = np.stack([np.resize(self._of_series[int(one)], (number, points.shape[1])) for one in np.unique(which)])
-        place = np.searchsorted(np.unique(which), which)
-        spread: Floats = points[:, :, None] + np.swapaxes(clouds, 1, 2)[place]
-        return spread
+    def quantiles(self, points: Floats, which: npt.NDArray[np.int64]) -> Floats:
+        """(N, horizon, levels) around points (N, horizon) of the series ``which``."""
+        around: Floats = points[:, :, None] + self._of_series[which]
+        return around
+
+    def _quantiles(self, errors: Floats) -> Floats:
+        """(horizon, levels) Of errors (N, horizon), each of which stands for as much of the distribution."""
+        found: Floats = np.quantile(_thinned(errors, MOST_ERRORS), self.levels, axis=0, method="hazen").T
+        return found
 
 
 def _width(values: Floats) -> float:

@@ -12,16 +12,22 @@ import numpy as np
 
 from rondo.errors import DataError
 from rondo.evaluation.forecasting import automatic
-from rondo.evaluation.forecasting.backtest import PLAINLY, Outcome, ScoredAs, scales, score_baseline, usual_baselines
+from rondo.evaluation.forecasting.backtest import (
+    PLAINLY,
+    Outcome,
+    ScoredAs,
+    pieces,
+    scales,
+    score_baseline,
+    usual_baselines,
+)
 from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal_accuracy, skill, strongest
 from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.leaks import Alarm, examine
-from rondo.evaluation.forecasting.scores import LEVELS, Scorer, WindowScores
+from rondo.evaluation.forecasting.scores import ASKED, LEVELS, Scorer, WindowScores, at
 from rondo.tasks.forecast.evidence import Evidence
-from rondo.tasks.forecast.model import ForecastModel
+from rondo.tasks.forecast.model import Forecast, ForecastModel
 from rondo.training.protocols import TrainingSummary
-
-_PIECE = 2048
 
 
 @dataclass(frozen=True)
@@ -148,12 +154,12 @@ def score_model(
 ) -> None:
     """Add all windows of a fold."""
     add, units = scored.into(scorer, fold), scales(fold.training)
-    levels = LEVELS if model.has_quantiles else ()
-    for piece in fold.windows.pieces(_PIECE):
-        said = model.forecast(piece, levels)
-        add(piece, said.points, quantiles=said.quantiles)
+    for piece in pieces(fold.windows, model.has_quantiles):
+        said = model.forecast(piece, ASKED if model.has_quantiles else ())
+        add(piece, said.points, said.quantiles)
         if evidence is not None:
-            evidence.add(piece, said, units[piece.which])
+            usual = None if said.quantiles is None else at(said.quantiles, LEVELS)
+            evidence.add(piece, Forecast(said.points, usual), units[piece.which])
 
 
 def _automatic(

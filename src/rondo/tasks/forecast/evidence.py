@@ -36,7 +36,7 @@ class Evidence:
     counted: Floats | None = None
 
     def add(self, windows: Windows, said: Forecast, scale: Floats) -> None:
-        """Windows with what was said of them."""
+        """Windows with what was said of them, quantiles at `LEVELS`."""
         actual = windows.actual()
         last = _last_value(windows)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -46,7 +46,7 @@ class Evidence:
             right, number = directional_accuracy(actual[:, [step]], said.points[:, [step]], last)
             known = self.directions.setdefault(step + 1, [0, 0])
             known[0], known[1] = known[0] + right, known[1] + number
-        if said.quantiles is None or said.quantiles.shape[-1] != len(LEVELS):
+        if said.quantiles is None:
             return
         found = [
             np.nansum(inside(actual, said.quantiles[..., low], said.quantiles[..., -1 - low]), axis=0)
