@@ -133,12 +133,27 @@ def test_a_backtest_of_a_recipe(rondo: Run, table: Path, tmp_path: Path) -> None
     assert "did you mean 'horizon'" in rondo("backtest", recipe, table).err
 
 
+def test_series_that_are_not_scored_are_named(rondo: Run, tmp_path: Path) -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(60)]
+    rows = pl.DataFrame({"unique_id": ["n"] * 60 + ["s"] * 40, "ds": days + days[:40], "y": np.arange(100.0) % 7})
+    rows.write_csv(tmp_path / "long.csv")
+    words = ["--context-length", 8, "--horizon", 2, *LEARN, "--automatic-seconds", 0]
+    said = rondo("train", "forecast", tmp_path / "long.csv", "--out", tmp_path / "model", *words)
+    sentence = "1 of 2 series are not scored: 's'. They end before"
+    assert sentence in " ".join(said.out.split())
+    assert sentence in said.err
+    assert "Series that are not scored" in (tmp_path / "model" / "report.html").read_text()
+    result = json.loads((tmp_path / "model" / "config.json").read_text())["result"]
+    assert result["left_out"]["series"] == ["s"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("predict", "MODEL", "--horizon", "4"), "from 1 to 3 rows, not 4"),
         (("predict", "MODEL", "--out", "forecast.xls"), "ends in .csv"),
         (("predict", "MODEL", "--paths", "2", "--quantiles", "0.5"), "do not go together"),
+        (("predict", "MODEL", "--quantiles", "2", "0.5"), "between 0 and 1, for instance 0.02, not 2"),
         (("evaluate", "MODEL", "DATA"), "rondo backtest"),
         (("update", "MODEL"), "update needs FILE"),
     ],

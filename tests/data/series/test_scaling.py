@@ -120,10 +120,13 @@ def test_mostly_constant_series_have_a_robust_width() -> None:
 def test_no_logarithm() -> None:
     made = SeriesSet.from_arrays([[1, 2], [3, 0]], names=["a", "b"])
     with pytest.raises(
-        DataError, match=r"series 'b', 1 \(row 2 of the series\): 0 has no logarithm; log1p takes zeros"
+        DataError, match=r"series 'b', 1 \(row 2 of the series\), column 'y': 0 has no logarithm; log1p takes zeros"
     ):
         Scaler.fit(made, "log")
-    Scaler.fit(made, "log1p")
+    scaler = Scaler.fit(made, "log1p")
+    for value in (np.float64(-1), [[0.0, -3.0]]):
+        with pytest.raises(DataError, match=r"-[13] has no logarithm; choose another"):
+            scaler.apply(value, 0)
     with pytest.raises(DataError, match="-1 has no logarithm"):
         Scaler.fit(SeriesSet.from_arrays([[2, -1]]), "log1p")
     with pytest.raises(UsageError, match="did you mean 'standard'"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rondo.data.series import FrameFormat, SeriesSet, from_frame
 from rondo.errors import DataError, UsageError
-from rondo.evaluation.forecasting.folds import rolling_origin, split_rows
+from rondo.evaluation.forecasting.folds import left_out, named_rows, rolling_origin, split_rows
 
 
 def one(rows: int) -> SeriesSet:
@@ -93,6 +93,37 @@ def test_rows_as_they_come() -> None:
     assert [fold.windows.actual().ravel().tolist() for fold in folds] == [[2], [3, 7], [4, 8]]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["rolling", "named"])
+def test_kinds_are_those_of_the_training_part(*, named: bool) -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(30)]
+    kinds = ["b", "d"] * 10 + ["a", "d"] * 5
+    frame = pl.DataFrame({"ds": days, "y": np.arange(30.0), "sky": kinds, "plan": kinds})
+    made = from_frame(frame, FrameFormat(past="sky", future="plan"))
+    if named:
+        first = second = named_rows(made, 2, (20, 5, 5))
+        assert first.validation is not None
+        assert first.validation.source.kinds == first.training.kinds
+    else:
+        first, second = rolling_origin(made, horizon=2, origins=2, stride=8, refit="every")
+        assert second.training.kinds["plan"] == ("a", "b", "d")
+    assert first.training.kinds == first.windows.source.kinds == {"sky": ("b", "d"), "plan": ("b", "d")}
+    for columns in (first.windows.source.past, first.windows.source.future):
+        assert columns.codes[18:22, 0].tolist() == [1, 2, 0, 2]
+    assert made.past.codes[18:22, 0].tolist() == [2, 3, 1, 3]
+
+
+@pytest.mark.parametrize("align", ["time", "end"])
+def test_series_that_are_not_scored(align: Any) -> None:
+    made = SeriesSet.from_arrays([np.arange(30.0), np.arange(20.0), [1.0]], names="abc")
+    found = left_out(rolling_origin(made, horizon=2, origins=2, align=align))
+    assert found is not None
+    assert found.names == (("b", "c") if align == "time" else ("c",))
+    advice = "--align end scores" if align == "time" else "They are too short"
+    assert f"{len(found.names)} of 3 series are not scored: '{found.names[0]}'" in str(found)
+    assert advice in str(found)
+    assert left_out(rolling_origin(made.choose([0]), horizon=2, origins=2)) is None
+
+
 def test_split_by_rows() -> None:
     fold = split_rows(one(30), 4, 10, 20)
     assert fold.windows.origin.tolist() == list(range(10, 17))
@@ -111,6 +142,8 @@ def test_split_by_rows() -> None:
         ({"horizon": 5, "test_rows": 3}, "too few"),
         ({"horizon": 1, "origins": 1, "embargo": -1}, "embargo"),
         ({"horizon": 1, "origins": 1, "refit": "often"}, "refit is every"),
+        ({"horizon": 1, "origins": 1, "refit": True}, "refit is every.*'True'"),
+        ({"horizon": 1, "origins": 0}, "at least 1 origin, not 0"),
         ({"horizon": 1, "origins": 1, "align": "start"}, "aligned"),
         ({"horizon": 1, "origins": 40}, "leaves no row"),
         ({"horizon": 31, "origins": 1}, "nothing to score"),

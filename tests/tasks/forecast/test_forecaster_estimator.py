@@ -112,6 +112,112 @@ def test_covariates_known_in_advance_change_the_forecast() -> None:
     assert not np.allclose(*said)
 
 
+@pytest.mark.parametrize("strategy", ["direct", "segments"])
+def test_covariates_known_in_advance_must_be_told(strategy: str) -> None:
+    frame = long().with_columns(plan=pl.Series(np.random.default_rng(3).normal(size=100)), kind=pl.lit("a"))
+    options = {**LONG, "strategy": strategy, "segment": 4 if strategy == "segments" else None}
+    forecaster = Forecaster(**options, future=("plan", "kind")).fit(frame)
+    ahead = [
+        (shop, last + dt.timedelta(days=day), 1.0 if day < 3 else None, "a")
+        for shop, last in (("n", dt.date(2024, 2, 29)), ("s", dt.date(2024, 2, 9))) for day in range(1, 5)
+    ]  # fmt: skip
+    rows = pl.DataFrame(ahead, schema=["shop", "day", "plan", "kind"], orient="row")
+    advice = "Give a frame with rows of the future, at least 4 after"
+    for told, message in (
+        (frame, r"series 'n', 2024-03-01 \(row 61 of the series\), column 'plan'"),
+        (pl.concat([frame, rows.head(6)], how="diagonal"), r"series 'n', 2024-03-03 .*, column 'plan'"),
+        (pl.concat([frame, rows.head(6).with_columns(plan=1.0)], how="diagonal"), r"series 's', 2024-02-12 .*'plan'"),
+    ):
+        for said in (forecaster.predict, forecaster.forecast_frame):
+            with pytest.raises(DataError, match=f"{message}.*{advice}"):
+                said(told)
+    with pytest.raises(DataError, match=r"series 'n', 2024-03-01 .*, column 'plan'"):
+        forecaster.sample_paths(2)
+    whole = pl.concat([frame, rows.with_columns(plan=1.0)], how="diagonal")
+    hole = whole.with_columns(plan=pl.when(pl.col("day") == dt.date(2024, 3, 2)).then(None).otherwise("plan"))
+    assert len(forecaster.predict(hole)) == 8
+    few = pl.concat([frame, rows.filter(pl.col("plan").is_not_null())], how="diagonal")
+    if strategy == "direct":
+        np.testing.assert_allclose(
+            forecaster.predict(few, horizon=2)["sold"], forecaster.predict(whole, horizon=2)["sold"], rtol=1e-6
+        )
+    else:
+        with pytest.raises(DataError, match="2024-03-03"):
+            forecaster.predict(few, horizon=2)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ([1.5], "between 0 and 1, for instance 0.015, not 1.5"),
+        ([10, 90], "for instance 0.1, not 10"),
+        ([float("nan")], "between 0 and 1, not nan"),
+        ([0.0], "between 0 and 1, not 0"),
+        ([0.5, 0.1, 0.5], "the level 0.5 is given twice"),
+    ],
+    ids=["above", "percent", "nan", "zero", "twice"],
+)
+def test_levels_are_checked(levels: list[float], message: str) -> None:
+    forecaster = Forecaster(**SMALL, time="when").fit(wide())
+    with pytest.raises(UsageError, match=message):
+        forecaster.predict_quantiles(levels)
+    with pytest.raises(UsageError, match=message):
+        forecaster.forecast_frame(levels=levels)
+
+
+def test_what_is_no_frame_and_no_number_of_paths() -> None:
+    forecaster = Forecaster(**SMALL, time="when").fit(wide())
+    for said in (forecaster.predict, lambda steps: forecaster.sample_paths(2, steps)):
+        with pytest.raises(UsageError, match="expected a frame of pandas or polars, not 3; steps are horizon=3"):
+            said(3)
+    with pytest.raises(UsageError, match="the number of paths is at least 1, not 0"):
+        forecaster.sample_paths(0)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("scaling", "value"), [("log", 0.0), ("log1p", -1.5)])
+def test_later_values_without_logarithm_are_refused(scaling: str, value: float) -> None:
+    forecaster = Forecaster(**SMALL, time="when", target=("load",), scaling=scaling)
+
+    def spoilt(row: int, rows: int = 120) -> pl.DataFrame:
+        return wide(rows=rows).with_columns(load=pl.when(pl.int_range(rows) == row).then(value).otherwise("load"))
+
+    place = r"series 'load', 2024-01-05 [12][0-9]:00.* \(row {} of the series\), column 'load': {:g} has no logarithm"
+    with pytest.raises(DataError, match=place.format(119, value)):  # of the validation part
+        forecaster.fit(spoilt(118))
+    with pytest.raises(DataError, match=place.format(116, value)):  # read by the last forecasts that are scored
+        forecaster.backtest(spoilt(115), test_rows=6, automatic_seconds=0)
+    forecaster.fit(wide())
+    with pytest.raises(DataError, match=place.format(119, value)):
+        forecaster.predict(spoilt(118))
+    assert np.isfinite(forecaster.predict(spoilt(3))["load"]).all()  # nobody reads it
+
+
+def test_kinds_of_later_rows_change_nothing_in_a_fold() -> None:
+    options = {**SMALL, "time": "when", "target": ("load",), "past": ("sky",)}
+    first, second = (
+        Forecaster(**options).backtest(
+            wide().with_columns(sky=pl.when(pl.int_range(120) < 116).then(pl.lit("b")).otherwise(pl.lit(later))),
+            origins=1, stride=4, automatic_seconds=0,
+        )
+        for later in ("b", "a")
+    )  # fmt: skip
+    assert second.model.encoder.features == first.model.encoder.features
+    for name, weights in first.model.network.state_dict().items():
+        np.testing.assert_array_equal(second.model.network.state_dict()[name], weights)
+
+
+def test_series_that_are_not_scored_are_named() -> None:
+    forecaster = Forecaster(**LONG)
+    found, own_end = (
+        forecaster.backtest(long(), test_rows=6, align=align, automatic_seconds=0) for align in ("time", "end")
+    )
+    lost = found.to_json()["left_out"]
+    assert lost["series"] == ["s"]
+    assert lost["about"].startswith("1 of 2 series are not scored: 's'.")
+    assert own_end.to_json()["left_out"] is None
+
+
 def test_same_seed_same_forecast() -> None:
     first, second, other = (Forecaster(**SMALL, time="when", random_state=seed).fit(wide()) for seed in (1, 1, 2))
     pl.testing.assert_frame_equal(first.predict(), second.predict())

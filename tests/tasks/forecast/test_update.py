@@ -91,8 +91,37 @@ def test_series_without_new_rows_stay_and_new_series_begin() -> None:
     assert after["who"].unique(maintain_order=True).to_list() == ["p", "q", "r"]
 
 
+@pytest.mark.parametrize("missing", ["mask", "impute"])
+@pytest.mark.parametrize("carry", [False, True], ids=["windows", "carried"])
+def test_a_hole_between_is_filled_as_one_inside(missing: str, *, carry: bool) -> None:
+    """A holiday between two files of business days."""
+    options = {**SMALL, "target": ("y",), "missing": missing, "past": ("heat",), "future": ("plan",), "frequency": "B"}
+    if carry:
+        options |= {"carry": True, "window_scaling": "none", "strategy": "direct"}
+    holiday = pl.col("day").is_between(dt.date(2024, 3, 1), dt.date(2024, 3, 4))
+    whole = frame(last=70, ahead=7).filter((pl.col("day").dt.weekday() < 6) & ~holiday)
+    early = whole.filter(pl.col("day") < dt.date(2024, 3, 1))
+    forecaster = Forecaster(**options).fit(early).update(whole.filter(pl.col("day") > dt.date(2024, 3, 4)))
+    expected = Forecaster(**options)
+    expected._take(forecaster.model_, [])
+    pl.testing.assert_frame_equal(forecaster.predict(), expected.predict(whole), rel_tol=1e-5)
+    assert np.isnan(forecaster.series_.series(0)).any() == (missing == "mask" and not carry)
+
+
+@pytest.mark.parametrize(
+    ("missing", "first", "message"),
+    [("refuse", 61, "values between are missing"), ("mask", 90000, "too many. Is a time wrong")],
+    ids=["refused", "far"],
+)
+def test_a_hole_between_that_is_not_filled(missing: str, first: int, message: str) -> None:
+    forecaster = Forecaster(**SMALL, target=("y",), missing=missing).fit(frame(last=60))
+    later = frame(60, 63).with_columns(day=pl.col("day") + dt.timedelta(days=first - 60))
+    with pytest.raises(DataError, match=message):
+        forecaster.update(later)
+
+
 @pytest.mark.parametrize("first", [59, 61], ids=["again", "left out"])
 def test_rows_must_follow(first: int) -> None:
-    forecaster = Forecaster(**SMALL, target=("y",)).fit(frame(last=60))
+    forecaster = Forecaster(**SMALL, target=("y",), gaps="refuse").fit(frame(last=60))
     with pytest.raises(DataError, match=r"series 'p': the new rows begin at .* comes 2024-03-01"):
         forecaster.update(frame(first, 63))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,6 +100,42 @@ class SeriesSet:
         """Only the first ``lengths`` rows of each series: the past, as of some day. Covariates are not cut."""
         kept = np.clip(np.broadcast_to(lengths, self.begin.shape), 0, self.lengths)
         return replace(self, end=self.begin + kept)
+
+    def occurring(self) -> dict[str, tuple[str, ...]]:
+        """The kinds that categorical covariates have in the rows of the series, whatever comes after them."""
+        if not self.kinds:
+            return {}
+        rows = np.zeros(len(self.past.codes), np.bool_)
+        for begin, length in zip(self.covariate_begin, self.lengths, strict=True):
+            rows[begin : begin + length] = True
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(self.kinds, ())
+        for columns, known in ((self.past, rows), (self.future, rows), (self.static, self.lengths > 0)):
+            for place, name in enumerate(columns.code_names):
+                codes = np.unique(columns.codes[known, place])
+                found[name] = tuple(self.kinds[name][code - 1] for code in codes[codes > 0])
+        return found
+
+    def with_kinds(self, kinds: Mapping[str, tuple[str, ...]]) -> SeriesSet:
+        """As if categorical covariates could be of these kinds alone: others are unknown."""
+        if dict(kinds) == self.kinds:
+            return self
+
+        def renumbered(columns: Columns) -> Columns:
+            codes = columns.codes.copy()
+            for place, name in enumerate(columns.code_names):
+                number = {kind: code for code, kind in enumerate(kinds[name], 1)}
+                table = np.array([0, *(number.get(kind, 0) for kind in self.kinds[name])], np.int32)
+                codes[:, place] = table[columns.codes[:, place]]
+            return replace(columns, codes=codes)
+
+        return replace(
+            self, past=renumbered(self.past), future=renumbered(self.future), static=renumbered(self.static),
+            kinds=dict(kinds),
+        )  # fmt: skip
+
+    def column(self, which: int) -> str:
+        """The frame's column that the values of a series stand in."""
+        return self.names[which] if self.layout == "wide" else self.columns.get("target", "y")
 
     def choose(self, which: Sequence[int] | Integers) -> SeriesSet:
         """Some of the series."""

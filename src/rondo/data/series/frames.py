@@ -192,7 +192,7 @@ def _missing_handled(made: SeriesSet, options: FrameFormat) -> SeriesSet:
             continue
         if options.missing == "refuse":
             raise DataError(
-                f"{made.place(which, int(np.flatnonzero(holes)[0]))}, column '{_column(made, which)}': the value is "
+                f"{made.place(which, int(np.flatnonzero(holes)[0]))}, column '{made.column(which)}': the value is "
                 "missing. "
                 "Say missing='mask' or missing='impute', or complete the data."
             )
@@ -207,13 +207,9 @@ def _without_leading_holes(made: SeriesSet) -> SeriesSet:
     for which, name in enumerate(made.names):
         known = ~np.isnan(made.series(which))
         if not known.any():
-            raise DataError(f"series '{name}' has no values (column '{_column(made, which)}').")
+            raise DataError(f"series '{name}' has no values (column '{made.column(which)}').")
         skipped[which] = int(np.argmax(known))
     if not skipped.any():
         return made
     start = np.array([int(made.times(which, skip)) for which, skip in enumerate(skipped)], np.int64)
     return replace(made, begin=made.begin + skipped, start=start, covariate_begin=made.covariate_begin + skipped)
-
-
-def _column(made: SeriesSet, which: int) -> str:
-    return made.names[which] if made.layout == "wide" else made.columns["target"]

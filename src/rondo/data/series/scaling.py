@@ -49,7 +49,7 @@ class Scaler:
             values = training.series(which)
             known = values[~np.isnan(values)]
             if kind in ("log", "log1p"):
-                _check_positive(training, which, kind)
+                check_logarithm(training, which, values, kind)
                 known = _logarithm(known, kind)
             pairs[which] = _shift_and_width(known, kind)
         return cls(kind, pairs[:, 0], pairs[:, 1])
@@ -72,6 +72,16 @@ class Scaler:
     def choose(self, which: Any) -> Scaler:
         """That of some of the series."""
         return Scaler(self.kind, self.shift[which], self.width[which])
+
+
+def check_logarithm(source: SeriesSet, which: int, values: Floats, kind: Scaling, *, first: int = 0) -> None:
+    """Raise `DataError` where one of the values of a series, from its row ``first`` on, has not the logarithm asked."""
+    wrong = without_logarithm(values, kind)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{source.place(which, first + row)}, column '{source.column(which)}': {_refusal(values[row], kind)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -191,19 +201,21 @@ def _varies(width: float, known: Floats) -> bool:
     return width > 1e-12 * float(np.abs(known).max())
 
 
+def without_logarithm(values: Floats, kind: Scaling) -> npt.NDArray[np.bool_]:
+    """Which values a scaling cannot take."""
+    return values <= {"log": 0.0, "log1p": -1.0}.get(kind, -np.inf)
+
+
+def _refusal(value: float, kind: Scaling) -> str:
+    advice = "log1p takes zeros; " if kind == "log" and value == 0 else ""
+    return f"{value:g} has no logarithm; {advice}choose another scaling."
+
+
 def _logarithm(values: Floats, kind: Scaling) -> Floats:
+    wrong = without_logarithm(values, kind)
+    if wrong.any():
+        raise DataError(_refusal(values[wrong][0], kind))
     return np.log1p(values) if kind == "log1p" else np.log(values)
-
-
-def _check_positive(training: SeriesSet, which: int, kind: Scaling) -> None:
-    values = training.series(which)
-    wrong = np.flatnonzero(values <= (-1 if kind == "log1p" else 0))
-    if len(wrong):
-        advice = "log1p takes zeros; " if kind == "log" and not (values < 0).any() else ""
-        raise DataError(
-            f"{training.place(which, int(wrong[0]))}: {values[wrong[0]]:g} has no logarithm; "
-            f"{advice}choose another scaling."
-        )
 
 
 def _along(one: Any, values: npt.NDArray[Any]) -> Any:

@@ -5,6 +5,7 @@ Within a fold everything is fitted on its training part: scales, imputation, cov
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +18,28 @@ from rondo.errors import DataError, UsageError
 
 Integers = npt.NDArray[np.int64]
 Refit = int | Literal["every", "never"]
+NAMED = 5
+"""Series that a message names."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Series of which nothing is scored."""
+
+    names: tuple[str, ...]
+    of: int
+    """How many series there are."""
+    align: str
+
+    def __str__(self) -> str:
+        few = ", ".join(f"'{name}'" for name in self.names[:NAMED])
+        more = f" and {len(self.names) - NAMED:,} more" if len(self.names) > NAMED else ""
+        why = {
+            "time": "They end before the rows that are scored, or have none before them; --align end scores each at "
+            "its own end.",
+            "start": "They end before the rows that are scored.",
+        }.get(self.align, "They are too short.")
+        return f"{len(self.names):,} of {self.of:,} series are not scored: {few}{more}. {why}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +54,8 @@ class Fold:
     """How many rows lie unused between the training part and the first value that is forecast."""
     validation: Windows | None = None
     """What choices are made on, where that part is named; otherwise everyone holds out a part of the training."""
+    align: str = "time"
+    """Where its windows begin: at moments that all series share (time), or at rows from the end or start of each."""
 
     @property
     def first_moment(self) -> int:
@@ -62,14 +87,16 @@ def rolling_origin(
     if align not in ("time", "end"):
         raise UsageError(f"folds are aligned by time or by end, not '{align}'.")
     size = {"every": 1, "never": number}.get(refit, refit) if isinstance(refit, str) else refit
-    if not isinstance(size, int) or size < 1:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise UsageError(f"refit is every, never or a number of origins, not '{refit}'.")
     last = _end(source) if align == "time" else 0
     begins = last - horizon - np.arange(number - 1, -1, -1) * stride  # the moments at which forecasts are made
     folds = []
     for start in range(0, number, size):
-        windows = _windows(source, begins[start : start + size], horizon, align)
-        training = source.cut(_rows_before(source, int(begins[start]) - embargo, align))
+        known = _rows_before(source, int(begins[start]) - embargo, align)
+        told = source.with_kinds(source.cut(known).occurring())
+        windows = _windows(told, begins[start : start + size], horizon, align)
+        training = told.cut(known)
         if not len(windows):
             continue
         if not (training.lengths > 0).any():
@@ -77,18 +104,30 @@ def rolling_origin(
                 f"the first of {number} origins leaves no row to train on: the longest series has "
                 f"{int(source.lengths.max(initial=0))} rows."
             )
-        folds.append(Fold(training, windows, embargo))
+        folds.append(Fold(training, windows, embargo, align=align))
     if not folds:
         raise DataError(f"no series is longer than the horizon, {horizon} rows: there is nothing to score.")
     return folds
+
+
+def left_out(folds: Sequence[Fold]) -> LeftOut | None:
+    """The series that no fold scores; None where there is no such."""
+    names = folds[-1].windows.source.names
+    scored = np.zeros(len(names), np.bool_)
+    for fold in folds:
+        scored[fold.windows.which] = True
+    if scored.all():
+        return None
+    return LeftOut(tuple(names[which] for which in np.flatnonzero(~scored)), len(names), folds[-1].align)
 
 
 def split_rows(source: SeriesSet, horizon: int, first: int, end: int) -> Fold:
     """One fold by rows, as benchmarks of even series state their splits: forecasts of rows ``first`` to ``end``."""
     if not 0 < first < end or end - first < horizon or end > int(source.lengths.max(initial=0)):
         raise DataError(f"rows {first} to {end} have no place for a horizon of {horizon} rows.")
+    source = source.with_kinds(source.cut(first).occurring())
     windows = _windows(source.cut(end), np.arange(first, end - horizon + 1), horizon, "start")
-    return Fold(source.cut(first), windows, 0)
+    return Fold(source.cut(first), windows, 0, align="start")
 
 
 def named_rows(source: SeriesSet, horizon: int, rows: tuple[int, int, int]) -> Fold:
@@ -99,6 +138,7 @@ def named_rows(source: SeriesSet, horizon: int, rows: tuple[int, int, int]) -> F
     train, valid, test = rows
     if min(rows) < 1:
         raise UsageError(f"training, validation and test need at least a row each, not {rows}.")
+    source = source.with_kinds(source.cut(train).occurring())
     fold = split_rows(source, horizon, train + valid, train + valid + test)
     return replace(
         fold, training=source.cut(train), validation=split_rows(source, horizon, train, train + valid).windows
@@ -110,9 +150,13 @@ def _number_of_origins(horizon: int, origins: int | None, test_rows: int | None,
         raise UsageError(f"a horizon is at least 1 row, not {horizon}.")
     if (origins is None) == (test_rows is None):
         raise UsageError("say either how many origins, or how many rows are for testing.")
-    number = origins if test_rows is None else (test_rows - horizon) // max(1, stride) + 1
-    if number is None or number < 1:
-        raise UsageError(f"there is no origin: {origins or test_rows} are too few for a horizon of {horizon} rows.")
+    if origins is not None:
+        if origins < 1:
+            raise UsageError(f"there is at least 1 origin, not {origins}.")
+        return origins
+    number = ((test_rows or 0) - horizon) // max(1, stride) + 1
+    if number < 1:
+        raise UsageError(f"there is no origin: {test_rows} rows are too few for a horizon of {horizon}.")
     return number
 
 

@@ -22,7 +22,7 @@ from rondo.evaluation.forecasting.backtest import (
     usual_baselines,
 )
 from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal_accuracy, skill, strongest
-from rondo.evaluation.forecasting.folds import Fold
+from rondo.evaluation.forecasting.folds import Fold, left_out
 from rondo.evaluation.forecasting.leaks import Alarm, examine
 from rondo.evaluation.forecasting.scores import ASKED, LEVELS, Scorer, WindowScores, at
 from rondo.tasks.forecast.evidence import Evidence
@@ -69,12 +69,14 @@ class Backtest:
         return found
 
     def _figures(self) -> dict[str, Any]:
+        lost = left_out(self.folds)
         return {
             "task": "forecast",
             "seconds": self.seconds,
             "horizon": len(self.scores.by_step["mae"]),
             "windows": len(self.scores),
             "folds": len(self.folds),
+            "left_out": None if lost is None else {"series": list(lost.names), "about": str(lost)},
             "scaled": self.scored.scaled,
             "scored_step": self.scored.step,
             "metrics": self.scores.summary(),

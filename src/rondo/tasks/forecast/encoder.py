@@ -13,7 +13,7 @@ import torch
 from rondo.data.series import SeriesSet, calendar, features_for
 from rondo.data.series.clock import FEATURES, width
 from rondo.data.series.collection import Columns
-from rondo.data.series.scaling import Scaler, WindowScale
+from rondo.data.series.scaling import Scaler, WindowScale, check_logarithm, without_logarithm
 from rondo.data.series.windows import Windows
 from rondo.errors import DataError, ModelError
 from rondo.models.forecast_inputs import Features, ForecastInputs
@@ -100,6 +100,7 @@ class ForecastEncoder:
 
     def units(self, windows: Windows, context: Floats) -> Units:
         """The scales of windows; a series that was not learned from is scaled by the context of each window."""
+        self._check_logarithms(windows, context, windows.origin - context.shape[1])
         place = self._places(windows.source)[windows.which]
         known = place >= 0
         shift, width_ = np.zeros(len(windows)), np.ones(len(windows))
@@ -110,6 +111,12 @@ class ForecastEncoder:
         scaler = Scaler(self.data.scaling, shift, width_)
         scaled = scaler.apply(context, np.arange(len(context)))
         return Units(scaler, WindowScale.of(scaled, self.data.window_scaling, windows.source.season))
+
+    def target(self, windows: Windows, units: Units) -> Floats:
+        """What comes after the origins (N, horizon), as the network is to say it; NaN where missing."""
+        actual = windows.actual()
+        self._check_logarithms(windows, actual, windows.origin)
+        return units.apply(actual)
 
     def encode(self, windows: Windows, length: int | None = None) -> tuple[ForecastInputs, Units]:
         """What the network reads of windows; nothing but covariates known in advance is from after the origin.
@@ -176,6 +183,11 @@ class ForecastEncoder:
         ):
             raise ModelError("config.json is damaged: there is not one scale for each covariate")
         return made
+
+    def _check_logarithms(self, windows: Windows, values: Floats, first: npt.NDArray[np.int64]) -> None:
+        for row in np.flatnonzero(without_logarithm(values, self.data.scaling).any(axis=1))[:1]:
+            which = int(windows.which[row])
+            check_logarithm(windows.source, which, values[row], self.data.scaling, first=int(first[row]))
 
     def _places(self, source: SeriesSet) -> npt.NDArray[np.int64]:
         """Where each series stands among those learned from, -1 if nowhere."""

@@ -19,6 +19,7 @@ from rondo.evaluation.forecasting.backtest import ScoredAs
 from rondo.evaluation.forecasting.folds import Fold, Refit
 from rondo.models.forecast_heads import LEVELS
 from rondo.tasks.estimator import Estimator, finished
+from rondo.tasks.forecast.ahead import check_ahead
 from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
 from rondo.tasks.forecast.carried import States, more_series
@@ -72,7 +73,7 @@ class Forecaster(Estimator):
 
         They follow on ``frame``, or on the frame of `fit`. ``horizon`` is at most the one that was learned.
         """
-        windows = self._ends(frame)
+        windows = self._ends(frame, horizon)
         points = self.model_.forecast(windows, begin=self._begin(frame)).points
         return self._framed(windows, {"": points}, horizon, frame)
 
@@ -84,7 +85,7 @@ class Forecaster(Estimator):
             raise UsageError(
                 f"levels are a list, for instance [0.1, 0.5, 0.9], not {levels}; steps are horizon={levels}."
             )
-        windows = self._ends(frame)
+        windows = self._ends(frame, horizon)
         found = self.model_.forecast(windows, tuple(levels), begin=self._begin(frame)).quantiles
         if found is None:
             raise UsageError("quantiles need levels, for instance [0.1, 0.5, 0.9].")
@@ -97,7 +98,7 @@ class Forecaster(Estimator):
 
         With strategy recursive each value follows on those before it; otherwise each step is drawn by itself.
         """
-        windows = self._ends(frame)
+        windows = self._ends(frame, horizon)
         drawn = self.model_.sample(windows, paths, seed=random_state, begin=self._begin(frame))
         return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
 
@@ -115,10 +116,8 @@ class Forecaster(Estimator):
 
         Without ``levels``: 0.1 and 0.9, where the model has quantiles. With ``written`` times are text.
         """
-        windows = self._ends(frame)
+        windows = self._ends(frame, horizon)
         if paths is not None:
-            if paths < 1:
-                raise UsageError(f"--paths is at least 1, not {paths}")
             drawn = self.model_.sample(windows, paths, seed=seed, begin=self._begin(frame))
             columns = {f"_path{k + 1}": drawn[..., k] for k in range(paths)}
             return self._framed(windows, columns, horizon, frame, written=written)
@@ -145,7 +144,7 @@ class Forecaster(Estimator):
             # What is missing at their beginning is filled from rows that are known, not from their own.
             filled = reading.missing == "impute"
             new = self._read(frame, replace(reading, missing="mask") if filled else reading, goes_on=True)
-            known = joined(self.series_, new, reading.impute if filled else None)
+            known = joined(self.series_, new, reading)
             if begin is not None:
                 begin = more_series(self.model_.network.members, begin, len(known) - len(self.series_))
         self.series_, self.begin_ = self.model_.kept(known, begin)
@@ -224,9 +223,14 @@ class Forecaster(Estimator):
         if model.history is not None:
             self.series_, self.begin_ = model.history, model.begin
 
-    def _ends(self, frame: Any) -> Windows:
-        """One window for each series, at its end."""
+    def _ends(self, frame: Any, horizon: int | None) -> Windows:
+        """One window for each series, at its end; what is known in advance reaches ``horizon`` rows beyond."""
         check_is_fitted(self, "model_")
+        if isinstance(frame, (int, np.integer)):
+            raise UsageError(f"expected a frame of pandas or polars, not {frame}; steps are horizon={frame}.")
+        network, most = self.model_.network, self.model_.encoder.data.horizon
+        if horizon is not None and not 1 <= horizon <= most:
+            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon}; train one with that horizon.")
         if frame is not None:
             source = self._read(frame)
         elif hasattr(self, "series_"):
@@ -235,7 +239,10 @@ class Forecaster(Estimator):
             raise UsageError("this model has no series of its own; give the frame whose rows are known.")
         which = np.arange(len(source))
         origin = source.lengths
-        return Windows(source, which, origin, self.model_.encoder.data.horizon, moments(source, which, origin))
+        windows = Windows(source, which, origin, most, moments(source, which, origin))
+        segment = network.members[0].segment  # each of its rows says something of the others
+        check_ahead(windows, min(most, -(-(horizon or most) // segment) * segment))
+        return windows
 
     def _begin(self, frame: Any) -> States | None:
         """The states before the first rows that forecasts go on from."""
@@ -244,11 +251,8 @@ class Forecaster(Estimator):
     def _framed(
         self, windows: Windows, columns: dict[str, Any], horizon: int | None, frame: Any, *, written: bool = False
     ) -> Any:
-        most = windows.horizon
-        if horizon is not None and not 1 <= horizon <= most:
-            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon}; train one with that horizon.")
         backend = _backend_of(frame) if frame is not None else getattr(self, "_backend", None)
-        shown = {name: said[:, : horizon or most] for name, said in columns.items()}
+        shown = {name: said[:, :horizon] for name, said in columns.items()}
         return answer_frame(windows, shown, backend, written=written)
 
     def _read(self, frame: Any, reading: FrameFormat | None = None, *, goes_on: bool = False) -> SeriesSet:

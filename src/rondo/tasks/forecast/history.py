@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rondo.data.series import Columns, SeriesSet, impute
-from rondo.data.series.options import Impute
+from rondo.data.series.grid import SPARSEST
+from rondo.data.series.options import FrameFormat, Impute
 from rondo.errors import DataError
 
 
@@ -35,44 +36,55 @@ def recent(source: SeriesSet, rows: int) -> SeriesSet:
     )  # fmt: skip
 
 
-def joined(known: SeriesSet, new: SeriesSet, method: Impute | None = None) -> SeriesSet:
+def joined(known: SeriesSet, new: SeriesSet, reading: FrameFormat) -> SeriesSet:
     """The rows that are known with new ones after them.
 
-    With a ``method`` what is missing in the new rows is filled from those before. Each series of ``new`` must go on
-    where it ended. Series that have no new rows stay; others than those known begin.
+    Each series of ``new`` goes on where it ended; rows missing in between, and values missing in the new rows, are
+    treated as ``reading`` says. Series that have no new rows stay; others than those known begin.
     """
+    method = reading.impute if reading.missing == "impute" else None
     unknown = [place for place, name in enumerate(new.names) if name not in known.names]
     parts = []
     for which, name in enumerate(known.names):
         own = known.choose([which])
         if name in new.names:
-            parts.append(_filled(_after(own, new.choose([new.names.index(name)])), method))
+            parts.append(_filled(_after(own, new.choose([new.names.index(name)]), reading), method))
         else:
             parts.append(recent(own, int(own.lengths[0])))
     parts += [_filled(recent(begun, int(begun.lengths[0])), method) for begun in map(_begun, _each(new, unknown))]
     return _stacked(parts)
 
 
-def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:
+def _after(known: SeriesSet, new: SeriesSet, reading: FrameFormat) -> SeriesSet:
     """One series with its new rows."""
     expected, begins = int(known.times(0, known.lengths[0])), int(new.start[0])
+    skipped = 0
     if (new.frequency.unit, new.frequency.count) != (known.frequency.unit, known.frequency.count):
         raise DataError(f"the new rows are {new.frequency} apart, those before them {known.frequency}.")
-    wrong = begins <= int(known.times(0, known.lengths[0] - 1)) if known.row_times is not None else begins != expected
+    said = (
+        f"series '{known.names[0]}': the new rows begin at {new.clock.say(begins)}, after those that are known comes "
+        f"{known.clock.say(expected)}"
+    )
+    if known.row_times is not None:
+        wrong = begins <= int(known.times(0, known.lengths[0] - 1))
+    else:
+        position, exact = known.frequency.positions(np.array([begins]), expected)
+        skipped = int(position[0])
+        wrong = not exact[0] or skipped < 0 or (skipped > 0 and reading.gaps == "refuse")
     if wrong:
-        raise DataError(
-            f"series '{known.names[0]}': the new rows begin at {new.clock.say(begins)}, after those that are known "
-            f"comes {known.clock.say(expected)}. Give only rows that are new, and all of them."
-        )
+        raise DataError(f"{said}. Give only rows that are new, and all of them.")
+    if skipped and reading.missing == "refuse":
+        raise DataError(f"{said}: values between are missing. Say missing='mask' or missing='impute' when training.")
+    if skipped > SPARSEST * int(known.lengths[0] + new.lengths[0]) + 1000:
+        raise DataError(f"{said}: {skipped} rows are missing, too many. Is a time wrong?")
     own, more = recent(known, int(known.lengths[0])), recent(new, int(new.lengths[0]))
-    kept = int(own.lengths[0])  # what was known of later rows, the new ones say again
+    kept = int(own.lengths[0]) + skipped  # what was known of later rows, the new ones say again
 
     def columns(before: Columns, after: Columns) -> Columns:
-        pairs = ((before.numbers, after.numbers), (before.codes, after.codes))
-        numbers, codes = (np.concatenate([one[:kept], other]) for one, other in pairs)
-        return replace(before, numbers=numbers, codes=codes)
+        numbers = np.concatenate([_reaching(before.numbers, kept, np.nan), after.numbers])
+        return replace(before, numbers=numbers, codes=np.concatenate([_reaching(before.codes, kept, 0), after.codes]))
 
-    values = np.concatenate([own.values, more.values])
+    values = np.concatenate([_reaching(own.values, kept, np.nan), more.values])
     end = kept + more.covariate_end
     times = None
     if own.row_times is not None and more.row_times is not None:
@@ -81,6 +93,12 @@ def _after(known: SeriesSet, new: SeriesSet) -> SeriesSet:
         own, values=values, end=np.array([len(values)]), past=columns(own.past, more.past),
         future=columns(own.future, more.future), covariate_end=end, row_times=times,
     )  # fmt: skip
+
+
+def _reaching(array: npt.NDArray[Any], rows: int, empty: float) -> npt.NDArray[Any]:
+    """The first rows; those that there are not, empty."""
+    short = max(0, rows - len(array))
+    return np.concatenate([array[:rows], np.full((short, *array.shape[1:]), empty, array.dtype)])
 
 
 def _filled(one: SeriesSet, method: Impute | None) -> SeriesSet:

@@ -90,7 +90,7 @@ class WindowBatches:
 def make_batch(windows: Windows, encoder: ForecastEncoder) -> ForecastBatch:
     """Windows as the network and its loss read them."""
     inputs, units = encoder.encode(windows)
-    target = torch.from_numpy(units.apply(windows.actual()).astype(np.float32))
+    target = torch.from_numpy(encoder.target(windows, units).astype(np.float32))
     return ForecastBatch(**vars(inputs), target=target)
 
 

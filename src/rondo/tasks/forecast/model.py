@@ -124,6 +124,7 @@ class ForecastModel:
         """
         if levels and not self.has_quantiles:
             raise UsageError("this model says points; for quantiles train it with a head that has them.")
+        _check_levels(levels)
         said = self._uncalibrated(windows, levels, paths, seed, begin)
         if said.quantiles is None or self.conformal is None:
             return said
@@ -171,6 +172,8 @@ class ForecastModel:
         """Sampled futures (N, horizon, paths); ``begin`` as for `forecast`."""
         if not self.network.head.draws:
             raise UsageError("this model says points; for samples train it with a head that has them.")
+        if paths < 1:
+            raise UsageError(f"the number of paths is at least 1, not {paths}")
         return np.concatenate(list(self._drawn(windows, paths, seed, begin)))
 
     def save(self, folder: str | Path) -> None:
@@ -256,6 +259,16 @@ class ForecastModel:
 
 def _array(tensor: torch.Tensor) -> Floats:
     return tensor.double().cpu().numpy()
+
+
+def _check_levels(levels: Sequence[float]) -> None:
+    names = [f"{level:g}" for level in levels]
+    for place, (level, name) in enumerate(zip(levels, names, strict=True)):
+        if not 0 < level < 1:
+            share = f", for instance {level / 100:g}" if 1 < level < 100 else ""
+            raise UsageError(f"levels of quantiles lie between 0 and 1{share}, not {name}")
+        if name in names[:place]:
+            raise UsageError(f"the level {name} is given twice; each is a column of its own")
 
 
 def _named(options: ForecasterOptions) -> dict[str, Any]:

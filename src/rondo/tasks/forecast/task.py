@@ -13,7 +13,7 @@ import numpy as np
 from rondo.data.series import SeriesSet, from_frame
 from rondo.data.series.files import read_frames
 from rondo.evaluation.forecasting.backtest import ScoredAs
-from rondo.evaluation.forecasting.folds import Fold, named_rows, rolling_origin
+from rondo.evaluation.forecasting.folds import Fold, left_out, named_rows, rolling_origin
 from rondo.models.folder import check_output_folder
 from rondo.tasks.forecast.backtest import run_backtest
 from rondo.tasks.forecast.framing import about_frame
@@ -41,13 +41,15 @@ def train_forecast(
     source = from_frame(read_frames(paths), options.reading)
     options = replace(options, training=with_budget(options.training, epochs=EPOCHS))
     fold = held_back(source, options)
+    source = source.with_kinds(fold.training.kinds)
     training, validation = (
         (fold.training, fold.validation) if fold.validation is not None else held_out(fold.training, options.data)
     )
     prepared = prepare(training, options)
     cell = prepared[1].recurrent.cell
     folder = begin_folder(out, options, cell, resume=resume, overwrite=overwrite, progress=progress)
-    for note in source.notes:
+    lost = left_out([fold])
+    for note in (*source.notes, *([] if lost is None else [str(lost)])):
         progress.message(note)
     model, summary = learn_forecast(
         training, validation, options, folder, prepared=prepared, resume=resume, progress=progress
