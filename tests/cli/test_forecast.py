@@ -61,8 +61,11 @@ def test_what_train_says(result_and_model: Path) -> None:
     assert result["baseline"] == min(result["baselines"], key=lambda name: result["baselines"][name]["mae"])
     theirs = result["baselines"][result["baseline"]]["mae"]
     assert result["skill"] == pytest.approx(1 - result["metrics"]["mae"] / theirs)
-    assert result["skill_interval"][0] <= result["skill"] <= result["skill_interval"][1]
+    assert result["skill_interval"] == [None, None]
     page = (result_and_model / "report.html").read_text()
+    assert "No skill can be told: mean absolute error" in page
+    assert "its interval cannot be told from 6 origins" in page
+    assert "nan" not in page.partition("Beside the baselines")[2].partition("</table>")[0]
     assert "Is it more than the last value?" in page
     assert "Beside the baselines" in page
     assert "Forecasts load, price, 3 rows ahead" in (result_and_model / "README.md").read_text()
@@ -123,6 +126,7 @@ def test_a_backtest_of_a_recipe(rondo: Run, table: Path, tmp_path: Path) -> None
     said = rondo("backtest", recipe, table, "--automatic-seconds", 0, "--device", "cpu")
     assert said.code == 0, said.err
     assert "14 forecasts of 2 rows" in said.out
+    assert "95 % interval" in said.out
     words = ["--automatic-seconds", 0, "--device", "cpu", "--json"]
     plain, scaled, last = (rondo("backtest", recipe, table, *words, *more).json["metrics"]["mae"]
                            for more in ((), ("--scaled",), ("--scored-step", 2)))  # fmt: skip

@@ -207,6 +207,20 @@ def test_skill_draws_series_where_there_are_more() -> None:
     assert (found.units, found.number, found.value) == ("series", 30, pytest.approx(0.5))
 
 
+@pytest.mark.parametrize(
+    ("windows", "horizon", "series", "told"),
+    [(8, 12, 1, False), (12, 12, 1, False), (71, 12, 1, False), (72, 12, 1, True), (5, 1, 1, False), (6, 1, 1, True),
+     (10, 2, 5, False), (12, 2, 6, True)],
+)  # fmt: skip
+def test_too_few_that_are_independent_have_no_interval(windows: int, horizon: int, series: int, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = (scored(rng.normal(size=(windows, horizon)), series=series) for _ in range(2))
+    found = skill(ours, theirs, resamples=50)
+    assert np.isfinite(found.value)
+    assert (found.low < found.high) if told else np.isnan([found.low, found.high]).all()
+    assert told or not found.clear
+
+
 def test_blocks_make_the_interval_of_dependent_errors_wider() -> None:
     """Errors that stay high or low for long: as many windows, but fewer that say something new."""
     rng = np.random.default_rng(0)

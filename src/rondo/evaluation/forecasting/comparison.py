@@ -17,6 +17,10 @@ from rondo.evaluation.metrics import checked_level
 Floats = npt.NDArray[np.float64]
 Error = Literal["mae", "mse", "rmse", "smape", "mase", "crps"]
 ERRORS: tuple[Error, ...] = ("mae", "mse", "rmse", "smape", "mase", "crps")
+FEWEST_BLOCKS = 6
+"""Of origins that do not overlap, or series: with fewer there is no interval. Were five all on one side, that would
+still happen by chance once in 16 times, more often than an interval of 95 % may be wrong.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Skill:
 
     value: float
     low: float
+    """NaN, as is ``high``, where there is too little to tell an interval from."""
     high: float
     baseline: str
     units: str
@@ -62,7 +67,8 @@ def skill(
     """The skill with its bootstrap interval, both forecasters on the same windows.
 
     What is drawn is whole origins, with the windows of all series at them, in blocks as long as windows overlap
-    (Künsch 1989); or whole series, where there are more of them than origins.
+    (Künsch 1989); or whole series, where there are more of them than origins. There is no interval with fewer than
+    `FEWEST_BLOCKS` to draw from.
     """
     _same_windows(ours, theirs)
     sums = np.concatenate([_sums(ours, error), _sums(theirs, error)], axis=1)
@@ -72,10 +78,11 @@ def skill(
     units = series if by_series else origins
     rows = np.zeros((len(units), sums.shape[1]))
     np.add.at(rows, np.searchsorted(units, keys), sums)
-    block = 1 if by_series else min(len(units), _overlap(origins, len(ours.by_step["mae"])))
-    drawn = _drawn(rows, block, resamples, seed)
-    values = _skill(drawn, error)
-    values = values[~np.isnan(values)]
+    block = 1 if by_series else _overlap(origins, len(ours.by_step["mae"]))
+    values = np.zeros(0)
+    if len(units) // block >= FEWEST_BLOCKS:
+        values = _skill(_drawn(rows, block, resamples, seed), error)
+        values = values[~np.isnan(values)]
     tail = (1 - checked_level(level)) / 2
     low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (np.nan, np.nan)
     whole = float(_skill(rows.sum(axis=0)[None], error)[0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rondo.data.series import SeriesSet
-from rondo.evaluation.forecasting.comparison import skill
+from rondo.evaluation.forecasting.comparison import Skill, skill
 from rondo.inspect import Card, Column, Interval, Metric, Provenance, Report, Score, write_card
 from rondo.inspect.card import DataPart
 from rondo.inspect.plots import learning_curves
@@ -152,12 +152,12 @@ def _add_baselines(report: Report, backtest: Backtest) -> None:
     for name, outcome in by_error:
         theirs = outcome.scores.summary()
         gain = skill(backtest.scores, outcome.scores, baseline=name)
-        rows.append([name, *(theirs.get(one) for one in names), Interval(gain.value, gain.low, gain.high)])
+        ends = (gain.low, gain.high) if math.isfinite(gain.low) and math.isfinite(gain.high) else (None, None)
+        rows.append([name, *(theirs.get(one) for one in names), Interval(gain.value, *ends)])
     section.text(
         f"All {len(backtest.scores):,} forecasts count, and every baseline was fitted on the same rows as the model. "
-        f"Errors are {error_of(backtest).unit}. Skill is 1 − error / the baseline's error (MAE); its interval "
-        "(95 %) is a bootstrap over "
-        f"{backtest.skill.units}."
+        f"Errors are {error_of(backtest).unit}. Skill is 1 − error / the baseline's error (MAE); "
+        f"{_about_interval(backtest.skill)}."
         + (
             ""
             if backtest.test is None
@@ -175,6 +175,12 @@ def _add_baselines(report: Report, backtest: Backtest) -> None:
             ["", Column("its MAE", 4), Column("the model's", 4), "forecasts", ""], others,
             caption="Statistical models that are fitted anew at each origin, on as many as the time allowed.",
         )  # fmt: skip
+
+
+def _about_interval(gain: Skill) -> str:
+    if math.isfinite(gain.low):
+        return f"its interval (95 %) is a bootstrap over {gain.units}"
+    return f"its interval cannot be told from {gain.number} {gain.units}"
 
 
 def _add_curves(report: Report, run: ForecastRun) -> None:
