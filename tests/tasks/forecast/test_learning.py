@@ -170,11 +170,32 @@ def test_trained_saved_and_loaded(tmp_path: Path, given: dict[str, Any]) -> None
         drawn = model.sample(windows.choose([0]), 30)
         assert drawn.shape == (1, H, 30)
         if given["head"] == "negative_binomial":
-            np.testing.assert_allclose(drawn, np.round(drawn), atol=1e-3)
+            np.testing.assert_array_equal(drawn, np.round(drawn))
     else:
         for refused in (lambda: model.forecast(windows, (0.5,)), lambda: model.sample(windows)):
             with pytest.raises(UsageError, match="says points"):
                 refused()
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_counts_are_whole(tmp_path: Path, strategy: str, ensemble: int) -> None:
+    """Although the network says them in single precision, divided by the mean of the series."""
+    made = series()
+    made = replace(made, values=np.round(10 * made.values))
+    counts = {"head": "negative_binomial", "scaling": "mean", "window_scaling": "none"}
+    model, windows = learned(tmp_path, made, options(strategy=strategy, ensemble=ensemble, **counts))
+    said = model.forecast(windows, (0.1, 0.35, 0.8), paths=20)
+    assert said.quantiles is not None
+    whole = [said.quantiles, model.sample(windows, 6), *([said.points] if strategy == "recursive" else [])]
+    for values in whole:
+        assert values.max() > 20
+        np.testing.assert_array_equal(values, np.round(values))
+    if strategy == "direct":
+        model.calibrate(windows)
+        moved = model.forecast(windows, (0.1, 0.35, 0.8)).quantiles
+        assert moved is not None
+        np.testing.assert_array_equal(moved, np.round(moved))
 
 
 def test_a_wave_is_learned(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -129,7 +129,7 @@ class ForecastModel:
         if said.quantiles is None or self.conformal is None:
             return said
         units = self.encoder.units(windows, windows.context(self.encoder.context_length))
-        return Forecast(said.points, self.conformal.apply(said.quantiles, levels, units))
+        return Forecast(said.points, self._whole(self.conformal.apply(said.quantiles, levels, units)))
 
     def calibrate(self, windows: Windows) -> None:
         """Move quantiles by how far they are off on these windows, which nothing was learned from."""
@@ -149,10 +149,11 @@ class ForecastModel:
     ) -> Forecast:
         points, found = [], []
         if self.by_samples:
+            method: Literal["inverted_cdf", "linear"] = "inverted_cdf" if self.network.head.counts else "linear"
             for drawn in self._drawn(windows, paths, seed, begin):
-                points.append(np.median(drawn, axis=-1))
-                if levels:
-                    found.append(np.moveaxis(np.quantile(drawn, levels, axis=-1), 0, -1))
+                both = np.moveaxis(np.quantile(drawn, (0.5, *levels), axis=-1, method=method), 0, -1)
+                points.append(both[..., 0])
+                found.append(both[..., 1:])
         elif self.network.strategy == "recursive":
             points = [drawn[..., 0] for drawn in self._drawn(windows, 1, seed, begin)]
         else:
@@ -162,7 +163,7 @@ class ForecastModel:
                 unit = inputs.unit[:, None].expand(members.shape[1:3])
                 points.append(units.invert(_array(points_of(head, members, unit))))
                 if levels and head.draws:
-                    found.append(units.invert(_array(quantiles_of(head, members, levels, unit))))
+                    found.append(self._whole(units.invert(_array(quantiles_of(head, members, levels, unit)))))
         whole = np.concatenate(points)
         if levels and not self.network.head.draws:
             return Forecast(whole, np.repeat(whole[..., None], len(levels), axis=-1))
@@ -229,7 +230,11 @@ class ForecastModel:
     def _drawn(self, windows: Windows, paths: int, seed: int, begin: States | None) -> Iterator[Floats]:
         generator = torch.Generator(self._device).manual_seed(seed)
         for inputs, units, reads in self._read(windows, max(1, _PIECE * 8 // max(1, paths)), begin):
-            yield units.invert(_array(self.network.sample(inputs, paths, generator, reads=reads)))
+            yield self._whole(units.invert(_array(self.network.sample(inputs, paths, generator, reads=reads))))
+
+    def _whole(self, values: Floats) -> Floats:
+        """Values or quantiles in the data's unit; counts as such, which scales and the network's precision blur."""
+        return np.rint(values) if self.network.head.counts else values
 
     def _read(
         self, windows: Windows, size: int, begin: States | None
