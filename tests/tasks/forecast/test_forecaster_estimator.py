@@ -154,10 +154,11 @@ def test_covariates_known_in_advance_must_be_told(strategy: str) -> None:
         ([float("nan")], "between 0 and 1, not nan"),
         ([0.0], "between 0 and 1, not 0"),
         ([0.5, 0.1, 0.5], "the level 0.5 is given twice"),
+        (["0.5"], "are numbers between 0 and 1, not"),
     ],
-    ids=["above", "percent", "nan", "zero", "twice"],
+    ids=["above", "percent", "nan", "zero", "twice", "text"],
 )
-def test_levels_are_checked(levels: list[float], message: str) -> None:
+def test_levels_are_checked(levels: list[Any], message: str) -> None:
     forecaster = Forecaster(**SMALL, time="when").fit(wide())
     with pytest.raises(UsageError, match=message):
         forecaster.predict_quantiles(levels)

@@ -267,6 +267,8 @@ def _array(tensor: torch.Tensor) -> Floats:
 
 
 def _check_levels(levels: Sequence[float]) -> None:
+    if not all(isinstance(level, (int, float, np.number)) for level in levels):
+        raise UsageError(f"levels of quantiles are numbers between 0 and 1, not {levels!r}")
     names = [f"{level:g}" for level in levels]
     for place, (level, name) in enumerate(zip(levels, names, strict=True)):
         if not 0 < level < 1:
