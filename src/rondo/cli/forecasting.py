@@ -96,6 +96,7 @@ def scored(result: Mapping[str, Any]) -> str:
     if result.get("left_out") is not None:
         said.append(wrapped(f"Careful: {result['left_out']['about']}"))
     said += [wrapped(f"Careful: {alarm}") for alarm in result.get("alarms", ())]
+    said += [wrapped(f"A question: {question}") for question in result.get("questions", ())]
     return "\n".join(said)
 
 

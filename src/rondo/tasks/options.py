@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from rondo.data.series.options import Impute, Missing, looks_ahead
 from rondo.errors import UsageError, nearest
 
 O = TypeVar("O")
@@ -80,6 +81,8 @@ def converted(value: Any, kind: Any, place: str) -> Any:
         return converted(value, next(choice for choice in choices if choice is not type(None)), place)
     if origin is typing.Literal:
         if value not in choices:
+            if kind in (Missing, Impute) and (why := looks_ahead(value)):
+                raise UsageError(f"{place}: {why}")
             raise UsageError(f"{place} cannot be {value!r}{nearest(str(value), [str(c) for c in choices])}")
         return value
     if origin is tuple and choices[1:] == (...,):  # any number of them; one may stand for itself

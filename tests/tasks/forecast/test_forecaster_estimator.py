@@ -249,6 +249,21 @@ def test_backtest_refits_and_names_leaks() -> None:
     assert [alarm.kind for alarm in found.alarms] == ["target in a covariate"]
 
 
+def test_backtest_asks_what_is_known_in_advance() -> None:
+    options = {**SMALL, "time": "when", "target": ("load",), "future": ("heat",)}
+    noise = wide().with_columns(heat=pl.Series(np.random.default_rng(9).normal(size=120)))
+    said = Forecaster(**options).backtest(noise, origins=1, automatic_seconds=0).to_json()
+    assert said["alarms"] == []
+    assert ["'heat'" in question for question in said["questions"]] == [True]
+    assert not Forecaster(**{**options, "future": ()}).backtest(noise, origins=1, automatic_seconds=0).questions
+
+
+@pytest.mark.parametrize("given", [{"missing": "interpolate"}, {"missing": "impute", "impute": "bfill"}])
+def test_filling_from_later_rows_is_refused_with_the_reason(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="rows that come later: at the time, nobody knew them"):
+        Forecaster(**SMALL, **given).fit(wide())
+
+
 def test_backtest_in_other_units() -> None:
     forecaster = Forecaster(**SMALL, time="when", head="mae")
     plain, scaled, last = (

@@ -14,6 +14,16 @@ Duplicates = Literal["refuse", "first", "last", "mean"]
 _FROM_LATER_ROWS = ("interpolate", "linear", "backfill", "bfill", "next", "nearest", "spline", "future")
 
 
+def looks_ahead(word: str) -> str:
+    """Why missing values are not filled in this way that other programs know; empty for words that are not one."""
+    if word not in _FROM_LATER_ROWS:
+        return ""
+    return (
+        f"'{word}' fills a value from rows that come later: at the time, nobody knew them. "
+        f"What looks back only: {', '.join(get_args(Impute))}."
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameFormat:
     """How series stand in a frame or a file. Mostly it is told by the frame."""
@@ -54,12 +64,9 @@ class FrameFormat:
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, (getattr(self, name),))
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.impute in _FROM_LATER_ROWS or self.missing in _FROM_LATER_ROWS:
-            word = self.impute if self.impute in _FROM_LATER_ROWS else self.missing
-            raise UsageError(
-                f"'{word}' fills a value from rows that come later: at the time, nobody knew them. "
-                f"What looks back only: {', '.join(get_args(Impute))}."
-            )
+        for word in (self.impute, self.missing):
+            if said := looks_ahead(word):
+                raise UsageError(said)
         for name, known in (("missing", Missing), ("impute", Impute), ("duplicates", Duplicates)):
             if getattr(self, name) not in get_args(known):
                 close = nearest(str(getattr(self, name)), get_args(known))

@@ -56,6 +56,13 @@ class Fold:
     """What choices are made on, where that part is named; otherwise everyone holds out a part of the training."""
     align: str = "time"
     """Where its windows begin: at moments that all series share (time), or at rows from the end or start of each."""
+    given: SeriesSet | None = None
+    """All rows that were given, where the windows' series are cut: what was done to the data was done to all of it."""
+
+    @property
+    def everything(self) -> SeriesSet:
+        """All rows that were given."""
+        return self.windows.source if self.given is None else self.given
 
     @property
     def first_moment(self) -> int:
@@ -127,7 +134,7 @@ def split_rows(source: SeriesSet, horizon: int, first: int, end: int) -> Fold:
         raise DataError(f"rows {first} to {end} have no place for a horizon of {horizon} rows.")
     source = source.with_kinds(source.cut(first).occurring())
     windows = _windows(source.cut(end), np.arange(first, end - horizon + 1), horizon, "start")
-    return Fold(source.cut(first), windows, 0, align="start")
+    return Fold(source.cut(first), windows, 0, align="start", given=source)
 
 
 def named_rows(source: SeriesSet, horizon: int, rows: tuple[int, int, int]) -> Fold:

@@ -2,7 +2,9 @@
 
 Four kinds (Kapoor and Narayanan 2023, "Leakage and the reproducibility crisis in machine-learning-based science",
 kinds L1.2, L2 and L3.1): the target in a covariate, scales of all rows, values filled from later rows, and covariates
-that nobody knows in advance. What is told from data alone can be a coincidence; so each alarm says what it saw.
+that nobody knows in advance. What is told from data alone can be a coincidence; so each alarm says what it saw. What
+data alone cannot tell is asked (`questions`). Filling backward is not looked for: a run of equal values says nothing
+about which of its ends was measured.
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ import numpy.typing as npt
 from rondo.data.series import SeriesSet
 from rondo.data.series.scaling import Scaler
 from rondo.errors import DataError
+from rondo.evaluation.forecasting.calendars import follows_from_time
+from rondo.evaluation.forecasting.filled import filled_with_mean, interpolated
 from rondo.evaluation.forecasting.folds import Fold
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["target in a covariate", "scaled with later rows", "filled from later rows", "not known in advance"]
+Kind = Literal[
+    "target in a covariate", "scaled with later rows", "filled from later rows", "not known in advance",
+    "known in advance?",
+]  # fmt: skip
 
 ROWS = 4000
 """Rows of a series that are looked at, the last ones before training ends and what comes after."""
@@ -28,6 +35,10 @@ SERIES = 50
 """Series that are looked at."""
 SAME = 0.9999
 """Correlation of changes above which two columns are the same, but for shift and scale."""
+ALIKE = (0.999, 0.98)
+"""Rank correlation of values and of changes above which two columns are the same, but for noise, rounding or a curve.
+
+Below are those that follow each other by nature: changes of a closing price and of the next opening have 0.89."""
 FEW = 20
 """A column with at most so many different values is a mark or a plan, not a measurement."""
 
@@ -46,12 +57,42 @@ class Alarm:
 
 def examine(fold: Fold) -> list[Alarm]:
     """All alarms that the data of a fold gives; at most one of a kind for each column."""
-    source, horizon = fold.windows.source, fold.windows.horizon
+    source, horizon = fold.everything, fold.windows.horizon
     found = [*covariate_alarms(source, horizon), *scale_alarms(source, fold.training), *filling_alarms(source)]
     first: dict[tuple[str, str], Alarm] = {}
     for alarm in found:
         first.setdefault((alarm.kind, alarm.column), alarm)
     return list(first.values())
+
+
+def questions(fold: Fold) -> list[Alarm]:
+    """What only the user can tell: whether columns that end with the target are really known in advance.
+
+    Columns that are known by the calendar are not asked about, nor those which an alarm is raised for.
+    """
+    source = fold.everything
+    named = {alarm.column for alarm in covariate_alarms(source, fold.windows.horizon)}
+    last: dict[int, int] = {}  # series that share their covariates end where the longest of them does
+    for begin, length in zip(source.covariate_begin.tolist(), source.lengths.tolist(), strict=True):
+        last[begin] = max(last.get(begin, 0), begin + length)
+    found = []
+    for name, column in _future_columns(source):
+        ends = zip(source.covariate_begin.tolist(), source.covariate_end.tolist(), strict=True)
+        if name in named or any(not np.isnan(column[last[begin] : end]).all() for begin, end in ends):
+            continue
+        for which in range(min(len(source), SERIES)):
+            begin, rows = int(source.covariate_begin[which]), int(source.lengths[which])
+            if not follows_from_time(column[begin : begin + rows], source, which):
+                found.append(
+                    Alarm(
+                        "known in advance?", name,
+                        f"column '{name}' is said to be known in advance, but ends where the target ends: is it really "
+                        "known that far ahead? If so, give its values for the rows to be forecast, too; if not, make "
+                        "it a past covariate.",
+                    )
+                )  # fmt: skip
+                break
+    return found
 
 
 def covariate_alarms(source: SeriesSet, horizon: int) -> list[Alarm]:
@@ -63,9 +104,11 @@ def covariate_alarms(source: SeriesSet, horizon: int) -> list[Alarm]:
                 begin, rows = int(source.covariate_begin[which]), int(source.lengths[which])
                 column = columns.numbers[begin : begin + rows, place].astype(np.float64)[-ROWS:]
                 target = source.series(which)[-ROWS:]
-                lead = _lead(column, target, -horizon if role == "future" else 0, 2 * max(horizon, source.season))
+                lowest, most = -horizon if role == "future" else 0, 2 * max(horizon, source.season)
+                exact = _lead(column, target, lowest, most)
+                lead = _lead_by_ranks(column, target, lowest, most) if exact is None else exact
                 if lead is not None:
-                    found.append(_target_alarm(name, lead, role, source, which))
+                    found.append(_target_alarm(name, lead, role, source, which, exact is not None))
                 elif (
                     role == "future"
                     and not _goes_on(source, which, place)
@@ -104,21 +147,26 @@ def scale_alarms(source: SeriesSet, training: SeriesSet) -> list[Alarm]:
 
 
 def filling_alarms(source: SeriesSet) -> list[Alarm]:
-    """Series with values that lie exactly on the line between their neighbours: interpolated, with the later one."""
+    """Series with values exactly on the line between their neighbours, or with the mean of all rows."""
     found = []
     for which in range(min(len(source), SERIES)):
-        values = source.series(which)[-ROWS:]
-        rows = _interpolated(values)
-        if len(rows):
-            name, first = _column(source, which), int(rows[0]) + len(source.series(which)) - len(values)
-            found.append(
-                Alarm(
-                    "filled from later rows", name,
-                    f"column '{name}', {source.place(which, first)}: this value and {len(rows) - 1} others lie exactly "
-                    "on the line between their neighbours, as if filled in with the later one. Leave missing values "
-                    "missing (missing='mask'), or fill them from the past (missing='impute').",
-                )
-            )  # fmt: skip
+        values = source.series(which)
+        first = max(0, len(values) - ROWS)
+        between, mean = interpolated(values[first:]) + first, filled_with_mean(values)
+        for rows, looks, how in (
+            (between, "lie exactly on the line between their neighbours", "with the later one"),
+            (mean, "are exactly the mean of all rows", "with it"),
+        ):
+            if len(rows):
+                name = _column(source, which)
+                found.append(
+                    Alarm(
+                        "filled from later rows", name,
+                        f"column '{name}', {source.place(which, int(rows[0]))}: this value and {len(rows) - 1} others "
+                        f"{looks}, as if filled in {how}. Leave missing values missing (missing='mask'), or fill them "
+                        "from the past (missing='impute').",
+                    )
+                )  # fmt: skip
     return found
 
 
@@ -157,14 +205,23 @@ def check_preparation(prepare: Callable[[Floats], Floats], values: Floats, known
             )
 
 
-def _target_alarm(name: str, lead: int, role: str, source: SeriesSet, which: int) -> Alarm:
+def _future_columns(source: SeriesSet) -> list[tuple[str, Floats]]:
+    """Numbers, and kinds as codes; NaN where missing."""
+    future = source.future
+    codes = np.where(future.codes == 0, np.nan, future.codes)
+    found = np.concatenate([future.numbers.astype(np.float64), codes], axis=1)
+    return list(zip(future.names, found.T, strict=True))
+
+
+def _target_alarm(name: str, lead: int, role: str, source: SeriesSet, which: int, exact: bool) -> Alarm:
     rows = f"{abs(lead)} row{'s' if abs(lead) != 1 else ''}"
     when = f"{rows} later" if lead > 0 else "of the same row" if lead == 0 else f"{rows} before"
     why = "" if lead > 0 else ", which is not known in advance for the whole horizon"
+    but = "a shift and a scale" if exact else "noise, rounding or a curve"
     return Alarm(
         "target in a covariate", name,
-        f"column '{name}' ({role} covariate) is the target of {_called(source, which)} {when}{why}, but for a shift "
-        "and a scale: whoever knows it needs no forecast. Take it out.",
+        f"column '{name}' ({role} covariate) is the target of {_called(source, which)} {when}{why}, but for "
+        f"{but}: whoever knows it needs no forecast. Take it out.",
     )  # fmt: skip
 
 
@@ -186,6 +243,49 @@ def _lead(column: Floats, target: Floats, lowest: int, most: int) -> int | None:
         return None
     known = range(lowest, max(-most, lowest - most) - 1, -1)
     return None if any(_correlation(changes, of_target, lead) > SAME for lead in known) else found
+
+
+def _lead_by_ranks(column: Floats, target: Floats, lowest: int, most: int) -> int | None:
+    """The same of columns that rise and fall with the target of later rows, in values and in changes.
+
+    It must do so much more closely than with any row that was known: what changes slowly is like its neighbours.
+    """
+    changes, of_target = _ranks(np.diff(column)), _ranks(np.diff(target))
+    most = min(most, len(changes) - 30)
+    if most <= lowest:
+        return None
+    leads = np.arange(min(-most, lowest - most), most + 1)
+    alike = _at_all_leads(changes, of_target, leads)
+    unknown = leads > lowest
+    lead = int(leads[unknown][alike[unknown].argmax()])
+    values, change = _correlation(_ranks(column), _ranks(target), lead), _correlation(changes, of_target, lead)
+    before = float(alike[~unknown].max(initial=0.0))
+    return lead if values > ALIKE[0] and change > ALIKE[1] and 1 - before > 2 * (1 - change) else None
+
+
+def _ranks(values: Floats) -> Floats:
+    """From the lowest to the highest; equal ones share the mean of theirs, missing ones have none."""
+    found = np.full(len(values), np.nan)
+    known = ~np.isnan(values)
+    if known.any():
+        # Differences of equal steps differ in their last digits.
+        near = np.round(values[known] / (float(np.abs(values[known]).max()) or 1.0), 6)
+        _, place, count = np.unique(near, return_inverse=True, return_counts=True)
+        found[known] = (np.cumsum(count) - (count + 1) / 2)[place]
+    return found
+
+
+def _at_all_leads(changes: Floats, of_target: Floats, leads: npt.NDArray[np.int64]) -> Floats:
+    """Correlations at many leads at once, about; without a sign."""
+    size = 2 * len(changes)
+    one, other = (np.nan_to_num(values - np.nanmean(values)) for values in (changes, of_target))
+    scale = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    if not scale:
+        return np.zeros(len(leads))
+    sums = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(other, size), size)
+    overlap = len(changes) - np.abs(leads)
+    found: Floats = np.where(overlap < 30, 0.0, np.abs(sums[leads % size]) * len(changes) / np.maximum(overlap, 1))
+    return found / scale
 
 
 def _correlation(changes: Floats, of_target: Floats, lead: int) -> float:
@@ -234,46 +334,12 @@ def _scaled(values: Floats) -> str | None:
         return "mean 0 and standard deviation 1"
     low, high = values.min(), values.max()
     ends = [(values == low).sum(), (values == high).sum()]
-    if abs(low) < 1e-9 and abs(high - 1) < 1e-9 and max(ends) == 1:
-        return "minimum 0 and maximum 1"
+    for least in (0, -1):
+        if abs(low - least) < 1e-9 and abs(high - 1) < 1e-9 and max(ends) == 1:
+            return f"minimum {least} and maximum 1"
     if abs(np.median(values)) < 1e-9 and abs(np.subtract(*np.quantile(values, [0.75, 0.25])) - 1) < 1e-6:
         return "median 0 and quartiles 1 apart"
     return None
-
-
-def _interpolated(values: Floats) -> npt.NDArray[np.int64]:
-    """Rows whose value is the mean of its neighbours', more exactly than such values are given."""
-    if len(values) < 2 * FEW:
-        return np.zeros(0, np.int64)
-    size = np.nanmax(np.abs(values))
-    slope, bend = np.diff(values), np.diff(values, 2)
-    with np.errstate(invalid="ignore"):
-        straight = (np.abs(bend) <= 1e-12 * size) & (np.abs(slope[:-1]) > 1e-9 * size)
-        known = ~np.isnan(slope[1:] + slope[:-1])
-        if known.sum() > FEW and np.corrcoef(slope[1:][known], slope[:-1][known])[0, 1] > 0.9:
-            # A smooth curve is straight where it turns; only several such rows in a row are strange.
-            beside = np.concatenate([[False], straight[:-1]]) | np.concatenate([straight[1:], [False]])
-            straight &= beside
-    rows = np.flatnonzero(straight) + 1
-    if not len(rows) or len(rows) > len(values) / 2:  # a line all along is a line
-        return np.zeros(0, np.int64)
-    places = _decimals(values)
-    usual = np.quantile(places[~np.isnan(values)], 0.75)
-    # Rounded values lie on lines by chance; what was computed from two of them has more places than they have.
-    return rows[places[rows] > usual] if usual < _MOST_DECIMALS else rows
-
-
-_MOST_DECIMALS = 9
-
-
-def _decimals(values: Floats) -> npt.NDArray[np.int64]:
-    """With how many places after the point each number was written, were it once stored in single precision or not."""
-    single = np.allclose(values, values.astype(np.float32), rtol=1e-12, atol=0, equal_nan=True)
-    slack = np.abs(values) * (1e-7 if single else 1e-14)
-    places = np.full(len(values), _MOST_DECIMALS)
-    for count in range(_MOST_DECIMALS - 1, -1, -1):
-        places[np.abs(np.round(values, count) - values) <= slack] = count
-    return places
 
 
 def _column(source: SeriesSet, which: int) -> str:

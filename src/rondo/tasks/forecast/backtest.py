@@ -23,7 +23,7 @@ from rondo.evaluation.forecasting.backtest import (
 )
 from rondo.evaluation.forecasting.comparison import DieboldMariano, Skill, equal_accuracy, skill, strongest
 from rondo.evaluation.forecasting.folds import Fold, left_out
-from rondo.evaluation.forecasting.leaks import Alarm, examine
+from rondo.evaluation.forecasting.leaks import Alarm, examine, questions
 from rondo.evaluation.forecasting.scores import ASKED, LEVELS, Scorer, WindowScores, at
 from rondo.tasks.forecast.evidence import Evidence
 from rondo.tasks.forecast.model import Forecast, ForecastModel
@@ -47,6 +47,8 @@ class Backtest:
     """Against the strongest; None where there are too few origins to test."""
     alarms: tuple[Alarm, ...]
     """Leaks of the future that were seen in the data."""
+    questions: tuple[Alarm, ...]
+    """What only the user can tell, such as whether a column is really known in advance."""
     folds: tuple[Fold, ...]
     evidence: Evidence
     model: ForecastModel
@@ -93,6 +95,7 @@ class Backtest:
                 str(step): self.evidence.direction(step, self.overlap(step)) for step in self.evidence.directions
             },
             "alarms": [str(alarm) for alarm in self.alarms],
+            "questions": [str(question) for question in self.questions],
             "trainings": [
                 {"steps": one.steps, "schedule_steps": one.schedule_steps, "seconds": one.seconds}
                 for one in self.trainings
@@ -146,8 +149,8 @@ def run_backtest(
     return Backtest(
         scores, baselines,
         _automatic(folds[-1], model, seconds if automatic_seconds is None else automatic_seconds, scored),
-        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), tuple(folds),
-        evidence, model, seconds, scored, tuple(trainings),
+        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()),
+        tuple(questions(folds[-1])), tuple(folds), evidence, model, seconds, scored, tuple(trainings),
     )  # fmt: skip
 
 

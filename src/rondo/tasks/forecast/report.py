@@ -129,6 +129,8 @@ def _page(title: str, backtest: Backtest, result: dict[str, Any]) -> Report:
         report.section("Something of the future may be in the data").text(
             "\n".join(f"- **{alarm.kind}.** {alarm}" for alarm in backtest.alarms)
         )
+    if backtest.questions:
+        report.section("What the data cannot tell").text("\n".join(f"- {asked}" for asked in backtest.questions))
     if result["left_out"] is not None:
         report.section("Series that are not scored").text(result["left_out"]["about"])
     add_series(report, backtest)
