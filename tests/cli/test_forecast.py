@@ -137,6 +137,16 @@ def test_a_backtest_of_a_recipe(rondo: Run, table: Path, tmp_path: Path) -> None
     assert "did you mean 'horizon'" in rondo("backtest", recipe, table).err
 
 
+def test_a_column_that_may_not_be_known_in_advance_is_asked_about(rondo: Run, table: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    text = 'time = "moment"\ntarget = ["load"]\nhorizon = 2\ncontext-length = 6\nhidden = 4\nsteps = 2\n'
+    for role, asks in (("future", True), ("past", False)):
+        recipe.write_text(f'{text}{role} = ["price"]\n')
+        said = rondo("backtest", recipe, table, "--origins", 1, "--automatic-seconds", 0, "--device", "cpu")
+        assert said.code == 0, said.err
+        assert ("A question: column 'price'" in said.out) == asks
+
+
 def test_series_that_are_not_scored_are_named(rondo: Run, tmp_path: Path) -> None:
     days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(60)]
     rows = pl.DataFrame({"unique_id": ["n"] * 60 + ["s"] * 40, "ds": days + days[:40], "y": np.arange(100.0) % 7})
@@ -160,6 +170,11 @@ def test_series_that_are_not_scored_are_named(rondo: Run, tmp_path: Path) -> Non
         (("predict", "MODEL", "--quantiles", "2", "0.5"), "between 0 and 1, for instance 0.02, not 2"),
         (("evaluate", "MODEL", "DATA"), "rondo backtest"),
         (("update", "MODEL"), "update needs FILE"),
+        (("train", "forecast", "DATA", "--missing", "interpolate"), "--missing: 'interpolate' fills a value from rows"),
+        (
+            ("train", "forecast", "DATA", "--impute", "bfill"),
+            "--impute: 'bfill' fills a value from rows that come later",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from rondo.data.series.options import Impute, Missing, looks_ahead
+from rondo.data.filling import Impute, Missing, looks_ahead
 from rondo.errors import UsageError, nearest
 
 O = TypeVar("O")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rondo.data.series.options import Impute
+from rondo.data.filling import Impute
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,23 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from rondo.data.filling import Impute, Missing, looks_ahead
 from rondo.errors import UsageError, nearest
 
-Missing = Literal["mask", "impute", "refuse"]
-Impute = Literal["last", "seasonal", "mean", "zero"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
-
-_FROM_LATER_ROWS = ("interpolate", "linear", "backfill", "bfill", "next", "nearest", "spline", "future")
-
-
-def looks_ahead(word: str) -> str:
-    """Why missing values are not filled in this way that other programs know; empty for words that are not one."""
-    if word not in _FROM_LATER_ROWS:
-        return ""
-    return (
-        f"'{word}' fills a value from rows that come later: at the time, nobody knew them. "
-        f"What looks back only: {', '.join(get_args(Impute))}."
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rondo.data.filling import Impute
 from rondo.data.series import Columns, SeriesSet, impute
 from rondo.data.series.grid import SPARSEST
-from rondo.data.series.options import FrameFormat, Impute
+from rondo.data.series.options import FrameFormat
 from rondo.errors import DataError
 
 
