@@ -216,15 +216,15 @@ def test_evenly() -> None:
 def test_automatic(name: automatic.Name) -> None:
     made = SeriesSet.from_arrays([wave(noise=0.05), [3.0] * 40, [1.0] * 12], season=12)
     windows = rolling_origin(made, horizon=6, origins=4, align="end")[0].windows
-    found = automatic.forecast(windows, name, seconds=60)
-    assert (len(found.windows), found.quantiles.shape) == (12, (12, 6, len(ASKED)))
+    found = automatic.forecast([windows], name, seconds=60)
+    assert (len(found.taken), found.quantiles.shape) == (12, (12, 6, len(ASKED)))
     assert (np.diff(found.quantiles, axis=-1) >= 0).all()
-    of_wave = found.windows.which == 0
-    assert np.abs(found.points - found.windows.actual())[of_wave].mean() < 0.2
+    of_wave = windows.which == 0
+    assert np.abs(found.points - windows.actual())[of_wave].mean() < 0.2
     assert found.given_up > 0
     assert f"At {found.given_up} of them" in found.about
-    few = automatic.forecast(windows, name, seconds=0)
-    assert len(few.windows) == 1
+    few = automatic.forecast([windows], name, seconds=0)
+    assert len(few.taken) == 1
     assert "(1)" in few.about
 
 
@@ -232,4 +232,4 @@ def test_automatic(name: automatic.Name) -> None:
 def test_automatic_is_named_where_it_is_missing() -> None:
     windows = rolling_origin(SeriesSet.from_arrays([wave()]), horizon=6, origins=1)[0].windows
     with pytest.raises(UsageError, match="AutoETS needs statsforecast"):
-        automatic.forecast(windows, "AutoETS", seconds=1)
+        automatic.forecast([windows], "AutoETS", seconds=1)

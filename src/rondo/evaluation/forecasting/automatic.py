@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -37,8 +38,8 @@ class Automatic:
     """Forecasts of one of them."""
 
     name: str
-    windows: Windows
-    """On these, of all that were asked for."""
+    taken: Integers
+    """(N,) Which of the windows that were asked for, in their order."""
     points: Floats
     """(N, horizon)"""
     quantiles: Floats
@@ -51,7 +52,7 @@ class Automatic:
     def about(self) -> str:
         """How it was made."""
         failed = f" At {self.given_up} of them it failed; the last value stands in." if self.given_up else ""
-        return f"{self.name} of statsforecast, fitted at each of its windows ({len(self.windows)}).{failed}"
+        return f"{self.name} of statsforecast, fitted at each of its windows ({len(self.taken)}).{failed}"
 
 
 def installed() -> bool:
@@ -63,19 +64,24 @@ def installed() -> bool:
     return True
 
 
-def forecast(windows: Windows, name: Name, *, seconds: float, season: int | None = None) -> Automatic:
-    """Forecasts for as many windows as take about ``seconds``; at least one, and all if there is time.
+def forecast(several: Sequence[Windows], name: Name, *, seconds: float, season: int | None = None) -> Automatic:
+    """Forecasts for as many windows of ``several`` as take about ``seconds``; at least one, and all if there is time.
 
-    Windows are taken in an order in which those taken so far are always about evenly spaced.
+    They are taken in an order in which those taken so far are always about evenly spaced in time.
     """
-    make = _maker(name, season or windows.source.season)
+    make = _maker(name, season or several[0].source.season)
     started = time.perf_counter()
+    of = np.repeat(np.arange(len(several)), [len(windows) for windows in several])
+    place_in = np.concatenate([np.arange(len(windows)) for windows in several])
+    moment = np.concatenate([windows.moment for windows in several])
+    # At one moment any of the series may be the first.
+    in_time = np.lexsort((np.random.default_rng(0).random(len(moment)), moment))
     found: dict[int, tuple[Floats, Floats]] = {}
     given_up = 0
-    for place in evenly(len(windows)):
+    for place in in_time[evenly(len(of))]:
         if found and time.perf_counter() - started > seconds:
             break
-        window = windows.choose(slice(place, place + 1))
+        window = several[of[place]].choose([place_in[place]])
         said = _one(make(), window)
         if said is None:
             given_up += 1
@@ -84,7 +90,7 @@ def forecast(windows: Windows, name: Name, *, seconds: float, season: int | None
         found[int(place)] = said
     taken = np.array(sorted(found), np.int64)
     points, quantiles = (np.stack([found[int(place)][part] for place in taken]) for part in (0, 1))
-    return Automatic(name, windows.choose(taken), points, quantiles, given_up, time.perf_counter() - started)
+    return Automatic(name, taken, points, quantiles, given_up, time.perf_counter() - started)
 
 
 def evenly(number: int) -> Integers:

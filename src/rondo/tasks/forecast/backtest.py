@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,11 +59,17 @@ class Backtest:
     trainings: tuple[TrainingSummary, ...] = ()
     """How the model was trained in each fold; empty where it came from elsewhere."""
 
-    def overlap(self, step: int) -> int:
-        """How many forecasts of so many steps share values with their neighbours."""
-        moments = np.unique(self.folds[-1].windows.moment)
-        stride = int(np.diff(moments).min()) if len(moments) > 1 else step
-        return max(1, -(-step // max(1, stride)))
+    def direction(self, step: int) -> dict[str, float] | None:
+        """How often forecasts so many steps ahead went the right way, with the interval.
+
+        Those of several series at one moment go up and down together, and those that overlap share changes: what counts
+        is how many moments there are that are at least so many steps apart.
+        """
+        apart: list[int] = []
+        for moment in np.unique(np.concatenate([fold.windows.moment for fold in self.folds])):
+            if not apart or moment - apart[-1] >= step:
+                apart.append(int(moment))
+        return self.evidence.direction(step, len(apart))
 
     def to_json(self) -> dict[str, Any]:
         """As the command line prints it; what is no finite number is None."""
@@ -91,9 +97,7 @@ class Backtest:
             "skill": self.skill.value,
             "skill_interval": [self.skill.low, self.skill.high],
             "diebold_mariano": None if self.test is None else self.test.p_value,
-            "directional_accuracy": {
-                str(step): self.evidence.direction(step, self.overlap(step)) for step in self.evidence.directions
-            },
+            "directional_accuracy": {str(step): self.direction(step) for step in self.evidence.directions},
             "alarms": [str(alarm) for alarm in self.alarms],
             "questions": [str(question) for question in self.questions],
             "trainings": [
@@ -148,7 +152,7 @@ def run_backtest(
     alarms = {(alarm.kind, alarm.column): alarm for fold in folds for alarm in examine(fold)}
     return Backtest(
         scores, baselines,
-        _automatic(folds[-1], model, seconds if automatic_seconds is None else automatic_seconds, scored),
+        _automatic(folds, scores, seconds if automatic_seconds is None else automatic_seconds, scored),
         best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()),
         tuple(questions(folds[-1])), tuple(folds), evidence, model, seconds, scored, tuple(trainings),
     )  # fmt: skip
@@ -168,17 +172,25 @@ def score_model(
 
 
 def _automatic(
-    fold: Fold, model: ForecastModel, seconds: float, scored: ScoredAs
+    folds: Sequence[Fold], ours: WindowScores, seconds: float, scored: ScoredAs
 ) -> dict[str, tuple[WindowScores, WindowScores, str]]:
-    """On windows of the last fold, within the time, half of it for each; nothing where statsforecast is missing."""
+    """On windows of all folds, within the time, half of it for each; nothing where statsforecast is missing.
+
+    ``ours`` are the model's scores of all windows, fold by fold.
+    """
     if seconds <= 0 or not automatic.installed():
         return {}
     found: dict[str, tuple[WindowScores, WindowScores, str]] = {}
+    ends = np.cumsum([len(fold.windows) for fold in folds])
     for name in automatic.NAMES:
-        said = automatic.forecast(fold.windows, name, seconds=seconds / len(automatic.NAMES))
-        theirs, ours = Scorer(), Scorer()
-        same = replace(fold, windows=said.windows)
-        scored.into(theirs, same)(said.windows, said.points, quantiles=np.asarray(said.quantiles))
-        score_model(model, same, ours, scored)
-        found[name] = theirs.done(), ours.done(), said.about
+        said = automatic.forecast([fold.windows for fold in folds], name, seconds=seconds / len(automatic.NAMES))
+        theirs = Scorer()
+        of = np.searchsorted(ends, said.taken, side="right")
+        for place in np.unique(of):
+            own, fold = of == place, folds[place]
+            windows = fold.windows.choose(said.taken[own] - ends[place] + len(fold.windows))
+            scored.into(theirs, fold)(windows, said.points[own], said.quantiles[own])
+        chosen = np.zeros(len(ours), bool)
+        chosen[said.taken] = True
+        found[name] = theirs.done(), ours.choose(chosen), said.about
     return found

@@ -56,12 +56,12 @@ class Evidence:
         self.hits = hits if self.hits is None else self.hits + hits
         self.counted = number if self.counted is None else self.counted + number
 
-    def direction(self, step: int, overlap: int) -> dict[str, float] | None:
-        """Share of right directions with its interval; forecasts that share values count as ``overlap`` fewer."""
+    def direction(self, step: int, independent: int) -> dict[str, float] | None:
+        """Share of right directions, with the interval that it has from so many at most that are independent."""
         right, number = self.directions.get(step, [0, 0])
         if not number:
             return None
-        alone = max(1, number // overlap)
+        alone = min(number, independent)
         low, high = proportion_interval(round(right / number * alone), alone)
         return {"accuracy": right / number, "low": low, "high": high, "moves": number}
 

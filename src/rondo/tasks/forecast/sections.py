@@ -60,7 +60,7 @@ def add_last_value(report: Report, backtest: Backtest, result: dict[str, Any]) -
     section = report.section("Is it more than the last value?")
     lines = []
     for step in sorted(backtest.evidence.directions):
-        found = backtest.evidence.direction(step, backtest.overlap(step))
+        found = backtest.direction(step)
         if found is not None:
             lines.append(
                 f"- Direction after {step} row{'s' * (step > 1)}: right in {100 * found['accuracy']:.1f} % of "
