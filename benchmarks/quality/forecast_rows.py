@@ -120,7 +120,8 @@ def _said_small(result: Mapping[str, Any]) -> tuple[str, str]:
 
 def _against_last_value(backtest: Backtest) -> Run:
     gain = skill(backtest.scores, backtest.baselines["last value"].scores, error="rmse", baseline="last value")
-    return {"rmse_skill": gain.value, "rmse_skill_interval": [gain.low, gain.high]}
+    told = not np.isnan(gain.low)
+    return {"rmse_skill": gain.value, "rmse_skill_interval": [gain.low, gain.high] if told else None}
 
 
 def _stocks(runs: Sequence[Run]) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _stocks(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _said_stocks(result: Mapping[str, Any]) -> tuple[str, str]:
     runs = [run for run in result["runs"] if run["seed"] == 0]
-    clear = [run for run in runs if run["rmse_skill_interval"][0] > 0]
+    clear = [run for run in runs if run["rmse_skill_interval"] and run["rmse_skill_interval"][0] > 0]
     return (
         f"mean RMSE skill {100 * result['rmse_skill']:+.1f} %; "
         + (f"skill is shown on {len(clear)} of {len(runs)}" if clear else "no skill is shown")
@@ -139,6 +140,12 @@ def _said_stocks(result: Mapping[str, Any]) -> tuple[str, str]:
 def _direction(run: Run) -> str:
     found = run["directional_accuracy"][str(run["scored_step"])]
     return f"{found['accuracy']:.1%} [{found['low']:.1%}, {found['high']:.1%}]"
+
+
+def _skill_said(run: Run) -> str:
+    interval = run["rmse_skill_interval"]
+    told = f"[{_percent(interval[0])}, {_percent(interval[1])}]" if interval else "(too few forecasts for an interval)"
+    return f"{_percent(run['rmse_skill'])} {told}"
 
 
 def _percent(value: float) -> str:
@@ -161,10 +168,7 @@ SMALL_COLUMNS: dict[str, Callable[[Run], str]] = {
     "forecasts": lambda run: str(run["windows"]),
 }
 STOCK_COLUMNS: dict[str, Callable[[Run], str]] = {
-    "RMSE skill against the last value": lambda run: (
-        f"{_percent(run['rmse_skill'])} "
-        f"[{_percent(run['rmse_skill_interval'][0])}, {_percent(run['rmse_skill_interval'][1])}]"
-    ),
+    "RMSE skill against the last value": _skill_said,
     "direction right": _direction,
     "forecasts": lambda run: str(run["windows"]),
 }
