@@ -135,7 +135,7 @@ def scale_alarms(source: SeriesSet, training: SeriesSet) -> list[Alarm]:
             continue
         how = _scaled(whole)
         if how is not None and _scaled(part) != how:
-            name = _column(source, which)
+            name = source.column(which)
             found.append(
                 Alarm(
                     "scaled with later rows", name,
@@ -158,7 +158,7 @@ def filling_alarms(source: SeriesSet) -> list[Alarm]:
             (mean, "are exactly the mean of all rows", "with it"),
         ):
             if len(rows):
-                name = _column(source, which)
+                name = source.column(which)
                 found.append(
                     Alarm(
                         "filled from later rows", name,
@@ -340,10 +340,6 @@ def _scaled(values: Floats) -> str | None:
     if abs(np.median(values)) < 1e-9 and abs(np.subtract(*np.quantile(values, [0.75, 0.25])) - 1) < 1e-6:
         return "median 0 and quartiles 1 apart"
     return None
-
-
-def _column(source: SeriesSet, which: int) -> str:
-    return source.names[which] if source.layout == "wide" else source.columns.get("target", "y")
 
 
 def _called(source: SeriesSet, which: int) -> str:
