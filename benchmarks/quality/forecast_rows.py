@@ -249,7 +249,7 @@ FORECAST_ROWS = (
             Part(
                 "airline", data.airline,
                 {"horizon": 12, "season": 12, "scaling": "log", "window_scaling": "seasonal", "context_length": 36,
-                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.2,
+                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.1,
                  "head": "gaussian", "hidden": 32, "output_dropout": 0.3, "ensemble": 3},
                 {"origins": 12},
             ),

@@ -60,6 +60,34 @@ def test_calibration_leaves_the_median_where_it_is() -> None:
     assert (wider > 1).all()
 
 
+@pytest.mark.parametrize("strategy", ["segments", "recursive"])
+def test_sampled_futures_are_calibrated_as_quantiles_are(strategy: str) -> None:
+    # The calibration part is four times as noisy as the rows that were learned from.
+    whole = frame().with_columns(y=5 + (pl.col("y") - 5) * pl.Series(np.repeat([1.0, 4.0], 200)))
+    model = Forecaster(**SMALL, head="gaussian", strategy=strategy, conformal=True, valid_fraction=0.5).fit(whole).model_
+    windows = training_windows(SeriesSet.from_arrays([whole["y"].to_numpy()], names=["y"]), 2)
+    windows = windows.choose(windows.origin >= 380)
+    calibrated, moving = model.sample(windows, 400), model.conformal
+    model.conformal = None
+    plain = model.sample(windows, 400)
+    model.conformal = moving
+    # Each step's values keep their order, and their spread is that of the calibrated quantiles.
+    ordered = np.take_along_axis(calibrated, np.argsort(plain, axis=-1, kind="stable"), axis=-1)
+    assert (np.diff(ordered, axis=-1) >= 0).all()
+    width = np.diff(np.quantile(calibrated, (0.1, 0.9), axis=-1), axis=0).mean()
+    said = np.diff(model.forecast(windows, (0.1, 0.9)).quantiles, axis=-1).mean()
+    was = np.diff(np.quantile(plain, (0.1, 0.9), axis=-1), axis=0).mean()
+    assert abs(width - said) < 0.3 * abs(was - said)
+    np.testing.assert_array_equal(model.sample(windows, 3), model.sample(windows, 200)[..., :3])
+
+
+@pytest.mark.parametrize("paths", [2.5, 0, "many", True])
+def test_what_is_no_number_of_paths_is_refused(paths: Any) -> None:
+    forecaster = Forecaster(**SMALL, head="gaussian").fit(frame(60))
+    with pytest.raises(UsageError, match="number of paths is a whole number"):
+        forecaster.sample_paths(paths)
+
+
 def test_levels_that_are_no_list_are_refused_in_words() -> None:
     with pytest.raises(UsageError, match=r"levels are a list.*horizon=2"):
         Forecaster(**SMALL).fit(frame()).predict_quantiles(2)  # type: ignore[arg-type]

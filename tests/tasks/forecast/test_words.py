@@ -25,6 +25,19 @@ def test_the_interval_decides(interval: list[float], words: str, tone: str) -> N
     assert found == tone
 
 
+@pytest.mark.parametrize(
+    ("skill", "words", "tone"),
+    [(-2.57, "The model shows no skill: drift was better", "bad"), (0.17, "No skill can be told", "even")],
+)
+def test_without_an_interval_the_better_baseline_is_named(skill: float, words: str, tone: str) -> None:
+    result = {"baseline": "drift", "skill": skill, "skill_interval": [None, None], "metrics": {"mae": 1.25},
+              "baselines": {"drift": {"mae": 1.5}}}  # fmt: skip
+    said, found = sentence(result)
+    assert said.startswith(words)
+    assert f"skill {skill:+.1%}; too few".replace("-", "−") in said
+    assert found == tone
+
+
 def test_without_figures_there_is_no_claim() -> None:
     result = {"baseline": "mean", "skill": None, "skill_interval": [None, None], "metrics": {"mae": 0.5},
               "baselines": {"mean": {"mae": 0.0}}}  # fmt: skip

@@ -65,6 +65,18 @@ class Conformal:
         order = np.argsort(np.argsort(levels, kind="stable"), kind="stable")
         return _unscaled(np.sort(scaled, axis=-1)[..., order], units)
 
+    def move(self, paths: Floats, units: Units) -> Floats:
+        """Sampled futures (N, horizon, paths) in the data's unit: each value moved as the quantile it is of its step.
+
+        What follows on what within a path stays: the values of a step keep their order.
+        """
+        number = paths.shape[-1]
+        levels = (np.arange(number) + 0.5) / number
+        moved = np.stack([np.interp(levels, GRID, row) for row in self.shifts])
+        ranks = np.argsort(np.argsort(paths, axis=-1, kind="stable"), axis=-1, kind="stable")
+        calibrated = np.sort(np.sort(_scaled(paths, units), axis=-1) + moved, axis=-1)
+        return _unscaled(np.take_along_axis(calibrated, ranks, axis=-1), units)
+
     def to_json(self) -> dict[str, Any]:
         """What stands in a model's configuration."""
         return {"shifts": self.shifts.tolist(), "windows": self.windows}

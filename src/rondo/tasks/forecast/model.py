@@ -170,12 +170,17 @@ class ForecastModel:
         return Forecast(whole, np.concatenate(found) if levels else None)
 
     def sample(self, windows: Windows, paths: int = PATHS, *, seed: int = 0, begin: States | None = None) -> Floats:
-        """Sampled futures (N, horizon, paths); ``begin`` as for `forecast`."""
+        """Sampled futures (N, horizon, paths); ``begin`` as for `forecast`. Those of a calibrated model are, too."""
         if not self.network.head.draws:
             raise UsageError("this model says points; for samples train it with a head that has them.")
-        if paths < 1:
-            raise UsageError(f"the number of paths is at least 1, not {paths}")
-        return np.concatenate(list(self._drawn(windows, paths, seed, begin)))
+        if isinstance(paths, bool) or not isinstance(paths, (int, np.integer)) or paths < 1:
+            raise UsageError(f"the number of paths is a whole number of at least 1, not {paths!r}")
+        if self.conformal is None:
+            return np.concatenate(list(self._drawn(windows, paths, seed, begin)))
+        # Which quantile a value is shows among many paths alone.
+        drawn = np.concatenate(list(self._drawn(windows, max(paths, PATHS), seed, begin)))
+        units = self.encoder.units(windows, windows.context(self.encoder.context_length))
+        return self._whole(self.conformal.move(drawn, units))[..., :paths]
 
     def save(self, folder: str | Path) -> None:
         """Write weights, configuration and the last rows of each series."""

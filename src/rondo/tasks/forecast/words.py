@@ -15,8 +15,13 @@ def sentence(result: Mapping[str, Any]) -> tuple[str, Tone]:
     low, high = result["skill_interval"]
     ours, theirs = result["metrics"]["mae"], result["baselines"][name]["mae"]
     figures = f"mean absolute error {ours:.4g}, {name} {theirs:.4g}"
-    if gain is None or low is None or high is None:
+    if gain is None:
         return f"No skill can be told: {figures}.", "even"
+    if low is None or high is None:
+        few = f"skill {gain:+.1%}; too few forecasts that do not overlap for an interval".replace("-", "−")
+        if gain < 0:
+            return f"The model shows no skill: {name} was better ({figures}; {few}).", "bad"
+        return f"No skill can be told: {figures} ({few}).", "even"
     skill = f"skill {gain:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}".replace("-", "−")
     if low > 0:
         return f"The model is better than the strongest baseline, {name}: {figures} ({skill}).", "good"
