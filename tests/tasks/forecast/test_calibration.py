@@ -64,7 +64,8 @@ def test_calibration_leaves_the_median_where_it_is() -> None:
 def test_sampled_futures_are_calibrated_as_quantiles_are(strategy: str) -> None:
     # The calibration part is four times as noisy as the rows that were learned from.
     whole = frame().with_columns(y=5 + (pl.col("y") - 5) * pl.Series(np.repeat([1.0, 4.0], 200)))
-    model = Forecaster(**SMALL, head="gaussian", strategy=strategy, conformal=True, valid_fraction=0.5).fit(whole).model_
+    options = {**SMALL, "head": "gaussian", "strategy": strategy, "conformal": True, "valid_fraction": 0.5}
+    model = Forecaster(**options).fit(whole).model_
     windows = training_windows(SeriesSet.from_arrays([whole["y"].to_numpy()], names=["y"]), 2)
     windows = windows.choose(windows.origin >= 380)
     calibrated, moving = model.sample(windows, 400), model.conformal
