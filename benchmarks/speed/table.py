@@ -56,9 +56,9 @@ def one_line(section: str, row: Result) -> str:
 
 
 def _runs(found: dict[str, Result | None]) -> list[str]:
-    """Machine, versions and commands of what stands in the tables; sections of one run in one line."""
-    sections: dict[str, list[str]] = {}
-    disturbed: dict[str, float] = {}
+    """Machine and versions of what stands in the tables, with the commands; sections of one command in one line."""
+    sections: dict[tuple[str, str], list[str]] = {}
+    disturbed: dict[tuple[str, str], float] = {}
     for name, section in found.items():
         for number, run in enumerate(section["runs"] if section else []):
             own = [row for row in section["rows"] if row["run"] == number] if section else []
@@ -67,15 +67,26 @@ def _runs(found: dict[str, Result | None]) -> list[str]:
             versions = ", ".join(f"{key} {run['versions'][key]}" for key in ("rondo", "torch", "python"))
             engine = f"{run['instruction_set']}, {run['threading']}" if run["instruction_set"] else "no native module"
             where = f"{run['machine']}, {run['threads']} threads, {engine}"
-            how = f"`{run['command']}`, {run['started'][:10]}; {where}; {versions}"
+            how = f"{run['started'][:10]}, {where}; {versions}", f"`{run['command']}`"
             sections.setdefault(how, []).append(name)
             disturbed[how] = max([disturbed.get(how, 0.0), *(row.get("other_work") or 0.0 for row in own)])
-    lines = []
+    by_machine: dict[str, list[str]] = {}
     for how, names in sections.items():
         others = disturbed[how]
         note = f"; **disturbed: other work kept up to {others:.1f} cores busy**" if others >= BUSY else ""
-        lines.append(f"- {', '.join(names)}: {how}{note}")
+        by_machine.setdefault(how[0], []).append(f"  - {', '.join(names)}: {how[1]}{note}")
+    lines = [line for machine, commands in by_machine.items() for line in (f"- {machine}", *commands)]
     return lines or ["Nothing has been measured yet."]
+
+
+def _out_of_reach(rows: Sequence[Result]) -> list[str]:
+    """Entries that could not be reached with every multiply-add of the machine, for the other is too near to that."""
+    most = {row["key"]: row["ratio"][0] / row["share"][0] for row in rows if row.get("share") and "ratio" in row}
+    over = [row for row in rows if row["key"] in most and (_target(row) or 0) > most[row["key"]]]
+    if not over:
+        return []
+    said = ", ".join(f"`{row['key']}` {most[row['key']]:.2f} of {_target(row):g}" for row in over)
+    return ["Out of reach here: what the whole peak would give, of what is to be reached: " + said + ".", ""]
 
 
 def _layers(rows: Sequence[Result], mode: str) -> list[str]:
@@ -85,6 +96,7 @@ def _layers(rows: Sequence[Result], mode: str) -> list[str]:
         columns = [cell for cell, of in targets.COLUMNS if of == mode and any(row["cell"] == cell for row in aimed)]
         lines += [f"### {_TITLES[mode]}: what is to be reached", ""]
         lines += _by_shape(aimed, columns, lambda row: f"{_entry(row, share=False)} of {_target(row):g}")
+        lines += _out_of_reach(aimed)
     for inner in (False, True):
         own = [row for row in rows if row["input_gradient"] is inner]
         if own:

@@ -8,6 +8,7 @@ what was expected and what to do; the command line prints it without a traceback
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 
@@ -37,6 +38,11 @@ class CellError(RondoError):
 
 class TrainingError(RondoError):
     """Training cannot go on, for instance because the loss is no longer finite."""
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, Python's or NumPy's; truth values are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:

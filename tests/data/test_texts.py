@@ -185,6 +185,20 @@ def test_a_file_of_lines_with_a_file_of_classes(tmp_path: Path) -> None:
         read_texts(texts, label_file=several)
 
 
+def test_a_file_of_classes_does_not_stand_beside_other_classes(tmp_path: Path) -> None:
+    labels = written(tmp_path, "x\ny\n", "labels.txt")
+    table = written(tmp_path, "text,label,author\na b,p,me\nc d,q,you\n", "a.csv")
+    with pytest.raises(UsageError, match=r"a\.csv has classes of its own"):
+        read_texts(table, label_file=labels)
+    with pytest.raises(UsageError, match="--labels and --label-column"):
+        read_texts(table, TextFormat(label_column="label"), label_file=labels)
+    with pytest.raises(UsageError, match="--group-column names a column"):
+        read_texts(written(tmp_path, "one\ntwo\n", "a.txt"), TextFormat(group_column="author"), label_file=labels)
+    alone = written(tmp_path, "text,author\na b,me\nc d,you\n", "b.csv")
+    data = read_texts(alone, TextFormat(group_column="author"), label_file=labels)
+    assert (data.labels, data.groups) == (["x", "y"], ["me", "you"])
+
+
 def test_prediction_needs_no_classes(tmp_path: Path) -> None:
     lines = written(tmp_path, "one\ttab\n\nthree\n", "a.txt")
     assert [row.item for row in iter_texts(lines, labelled=False)] == ["one\ttab", "", "three"]

@@ -39,6 +39,9 @@ def test_best_point_is_the_lowest_or_the_highest():
     first = plots.learning_curves(level, {"a": "a"}, metric=SHARE, mark_best="a").data[-1]
     assert first.x == (3.0,)  # those weights are kept which are the first with the best score
     assert len(curves().data) == 2
+    kept = curves(mark_best="valid", kept=40).data[-1]
+    assert (kept.x, kept.name[:5]) == ((40.0,), "kept:")
+    assert curves(mark_best="valid", kept=40, language="zh").data[-1].name.startswith("保留")
 
 
 def test_first_steps_do_not_set_the_range_unless_asked():

@@ -138,7 +138,8 @@ def test_the_table_stands_between_its_marks(written: Any, tmp_path: Path) -> Non
     assert text.startswith("Before.\n")
     assert text.endswith("\nAfter.\n")
     assert "old" not in text
-    assert "- train: `python benchmarks/speed/run.py`, 2030-01-02; A Processor, 2 cores, 2 threads, avx512" in text
+    assert "- 2030-01-02, A Processor, 2 cores, 2 threads, avx512" in text
+    assert "  - train: `python benchmarks/speed/run.py`\n" in text
     assert "3.00 [2.70, 3.15] of 2.8" in text
     assert "3.00 [2.70, 3.15], 90%" in text
     assert "`forward`: not measured yet." in text
@@ -154,6 +155,13 @@ def test_what_falls_short_is_bold_and_listed(written: Any) -> None:
     assert "Below 80% of the peak" in text
     assert text.partition("Below 80%")[2].count("`train/") == 1
     assert "**" not in written({"train": [row("gru", SHAPES[3], 2.9)]})
+
+
+def test_what_the_whole_peak_would_not_give_is_listed(written: Any) -> None:
+    rows = [row("gru", SHAPES[3], 2.0, share=0.8), row("rnn", SHAPES[3], 2.0, share=0.7)]
+    text = written({"train": rows})
+    assert "of what is to be reached: `train/gru/64×100×256×256/leaf` 2.50 of 2.8." in text
+    assert "Out of reach" not in written({"train": rows[1:]})
 
 
 def test_disturbed_and_wrong_rows_are_told(written: Any, suite: Any) -> None:

@@ -93,6 +93,8 @@ def scored(result: Mapping[str, Any]) -> str:
     for name, one in result.get("automatic", {}).items():
         said.append(wrapped(f"{name} on {one['windows']:,} of them: MAE {one['metrics']['mae']:.4g}, the model "
                             f"{one['model']['mae']:.4g}."))  # fmt: skip
+    if result.get("without_automatic"):
+        said.append(wrapped(result["without_automatic"]))
     if result.get("left_out") is not None:
         said.append(wrapped(f"Careful: {result['left_out']['about']}"))
     said += [wrapped(f"Careful: {alarm}") for alarm in result.get("alarms", ())]

@@ -142,7 +142,13 @@ def _without_ends(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _with_label_file(files: list[Path], label_file: Path, options: TextFormat) -> Labelled:
-    texts = Labelled.joined([Labelled.collect(iter_texts(file, options, labelled=False)) for file in files])
+    if options.label_column is not None:
+        raise UsageError("--labels and --label-column both say where the classes are: give one of them")
+    texts = Labelled.joined([Labelled.collect(iter_texts(file, options, labelled=None)) for file in files])
+    if texts.labels is not None:
+        raise UsageError(f"{', '.join(map(str, files))} has classes of its own: --labels would be others")
+    if options.group_column is not None and texts.groups is None:
+        raise UsageError("--group-column names a column, and the texts stand one a line, without columns")
     with open_text(label_file, encoding=options.encoding) as lines:
         labels = [line.strip() for line in _without_ends(lines)]
     if len(labels) != len(texts):
@@ -155,7 +161,7 @@ def _with_label_file(files: list[Path], label_file: Path, options: TextFormat) -
     return Labelled(
         texts.items,
         [parse(label, origin, "of the classes", required=True) for label, origin in zip(labels, origins, strict=True)],
-        None,
+        texts.groups,
         texts.origins,
     )
 

@@ -147,13 +147,15 @@ def learning_curves(
     baselines: Sequence[Score] = (),
     x: str = "step",
     mark_best: str | None = None,
+    kept: int | None = None,
     focus: float = 0.1,
     language: str = "en",
 ) -> go.Figure:
     """Curves of a training run, each baseline a horizontal line.
 
     ``history`` holds one mapping for each line of the log, ``series`` the label of each key to draw.
-    ``mark_best`` names the key whose best point, the first of several, is marked. The first ``focus`` of
+    ``mark_best`` names the key whose best point, the first of several, is marked; with ``kept`` it is the point of
+    the step whose weights were kept. The first ``focus`` of
     the run does not set the vertical range where it would flatten the rest (a loss that falls from 4 to
     1.5 at once), unless there are only a few points.
     """
@@ -181,7 +183,7 @@ def learning_curves(
         )
     chosen = curves.get(series.get(mark_best, "")) if mark_best else None
     if chosen:
-        _mark_best(drawn, *chosen, metric, language)
+        _mark_best(drawn, *chosen, kept, metric, language)
     if max(len(xs) for xs, _ in curves.values()) <= FEW_POINTS:
         focus = 0.0
     level = [score.value for score in baselines if math.isfinite(score.value)]
@@ -200,13 +202,15 @@ def learning_curves(
     return drawn
 
 
-def _mark_best(drawn: go.Figure, xs: list[float], ys: list[float], metric: Metric, language: str) -> None:
-    finite = [(b, a) for a, b in zip(xs, ys, strict=True) if math.isfinite(b)]
+def _mark_best(
+    drawn: go.Figure, xs: list[float], ys: list[float], kept: int | None, metric: Metric, language: str
+) -> None:
+    finite = [(b, a) for a, b in zip(xs, ys, strict=True) if math.isfinite(b) and kept in (None, a)]
     if not finite:
         return
     lower = metric.better == "lower"
     value, at = (min if lower else max)(finite, key=lambda pair: pair[0])
-    text = label("best_point", language, value=metric.format(value))
+    text = label("best_point" if kept is None else "kept_point", language, value=metric.format(value))
     drawn.add_scatter(
         x=[at],
         y=[value],

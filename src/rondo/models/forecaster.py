@@ -54,7 +54,8 @@ class ForecasterOptions(EnsembleOptions):
     """What is said of each step: mse, mae or huber (a point, by that loss), quantiles, gaussian, student_t, or
     negative_binomial (counts)."""
     segment: int | None = None
-    """Rows in a segment, for --strategy segments. Left out: half a season, but no longer than the horizon."""
+    """Rows in a segment, for --strategy segments. Left out: half a season, but no longer than the horizon and
+    what is read."""
     output_dropout: float = 0.0
     """Probability of dropping values before the recurrence's output becomes a forecast."""
     linear_path: bool = False
@@ -109,7 +110,13 @@ class Forecaster(nn.Module):
         hidden, size = options.hidden, self.head.size
         self.segment = 1
         if options.strategy == "segments":
-            self.segment = min(options.segment or max(1, season // 2), horizon)
+            read = horizon if context_length is None else context_length
+            self.segment = min(options.segment or min(max(1, season // 2), read), horizon)
+            if self.segment > read:
+                raise UsageError(
+                    f"--segment {options.segment} does not fit into the {read} rows that are read: take a shorter one, or "
+                    "a longer --context-length if the series have the rows"
+                )
             count = -(-horizon // self.segment)
             self.enter = nn.Linear(each * self.segment + static, hidden)
             self.position = nn.Parameter(torch.randn(count, hidden) * 0.1)

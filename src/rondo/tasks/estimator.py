@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from rondo.errors import ModelError, RondoError
+from rondo.errors import ModelError, RondoError, UsageError
 from rondo.models.folder import discard_training, read_config, refuse_other_things, weights_digest, write_events
 from rondo.storage import gathering
 from rondo.tasks.options import from_flat, option_names
@@ -30,6 +30,16 @@ from rondo.training.protocols import TrainingSummary
 from rondo.training.randomness import random_state_kept
 
 _LARGEST_SEED = 2**31
+
+
+def seed_from(random_state: Any) -> int:
+    """A seed from what scikit-learn calls ``random_state``: a whole number, a generator, or None for any."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    try:
+        return int(check_random_state(random_state).randint(_LARGEST_SEED))
+    except ValueError as error:
+        raise UsageError(f"random_state is a whole number, a RandomState or None, not {random_state!r}") from error
 
 
 class FittedModel(Protocol):
@@ -116,10 +126,7 @@ class Estimator(BaseEstimator):
         return from_flat(self.options_class, {**given, "seed": seed, "checkpoint_minutes": 0.0, **more})
 
     def _seed(self) -> int:
-        state = self.random_state
-        if isinstance(state, int | np.integer):
-            return int(state)
-        return int(check_random_state(state).randint(_LARGEST_SEED))
+        return seed_from(self.random_state)
 
     @contextmanager
     def _training(self) -> Iterator[Path]:

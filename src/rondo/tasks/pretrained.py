@@ -39,6 +39,16 @@ def pretrained(
     return vectors, coverage
 
 
+def width_of(model: Any, vectors: tuple[WordVectors, dict[str, Any]] | None) -> int:
+    """How wide the vectors of the options ``model`` are: as wide as those of a file, which no option may contradict."""
+    width: int = model.embedding
+    if vectors is None or width == vectors[0].width:
+        return width
+    if width != type(model).embedding:
+        raise UsageError(f"--embedding {width} is not how wide the vectors of --vectors are, {vectors[0].width}")
+    return vectors[0].width
+
+
 @torch.no_grad()
 def put_vectors(embedding: nn.Embedding, vectors: WordVectors, *, freeze: bool) -> None:
     """Pretrained vectors in place of drawn ones; words that have none are drawn as wide as the others are."""

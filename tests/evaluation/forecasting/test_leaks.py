@@ -162,6 +162,23 @@ def test_rounded_values_lie_on_lines_by_chance(scaled: Any, decimals: int) -> No
     assert kinds(frame(y=between)) == [("filled from later rows", "y")]
 
 
+@pytest.mark.parametrize("decimals", [15, 2, 0], ids=["exact", "rounded", "whole"])
+def test_what_is_measured_beside_is_looked_at_like_the_target(decimals: int) -> None:
+    y, rng = series(), np.random.default_rng(3)
+    beside = np.round(1000 + 10 * np.convolve(rng.normal(size=ROWS + 4), np.ones(5) / 5, "valid"), decimals)
+    beside += np.arange(ROWS) * 4
+    holes = rng.choice(np.arange(2, ROWS - 2), 60, replace=False)
+    known = np.setdiff1d(np.arange(ROWS), holes)
+    between, mean = beside.copy(), beside.copy()
+    between[holes], mean[holes] = np.interp(holes, known, beside[known]), beside[known].mean()
+    assert kinds(frame(y=y, c=beside), past="c") == []
+    assert kinds(frame(y=y, c=between), past="c") == [("filled from later rows", "c")]
+    assert kinds(frame(y=y, c=mean), past="c") == [("filled from later rows", "c")]
+    for part, expected in ((slice(None), [("scaled with later rows", "c")]), (slice(ROWS - TEST), [])):
+        planted = (beside - beside[part].mean()) / beside[part].std()
+        assert kinds(frame(y=y, c=planted), past="c") == expected
+
+
 @pytest.mark.parametrize("decimals", [15, 1, 0], ids=["exact", "rounded", "whole"])
 def test_filled_with_the_mean_of_all_rows(decimals: int) -> None:
     y = np.round(series() + np.arange(ROWS) * 0.02, decimals)

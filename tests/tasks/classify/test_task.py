@@ -230,6 +230,13 @@ def test_an_option_changes_what_is_learned(
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
+@pytest.mark.parametrize("name", ["pretrain_epochs", "pretrain_minutes", "pretrain_learning_rate"])
+def test_pretraining_is_not_described_where_there_is_none(name: str, table: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} goes with --pretrain"):
+        train(table, tmp_path / "m", **{name: 1})
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_group_lies_on_one_side(tmp_path: Path, no_report: None) -> None:
     texts, labels = reviews()
     path = tmp_path / "r.csv"

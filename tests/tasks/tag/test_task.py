@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import rondo
+from rondo.data.labelled import Labelled, Origin
 from rondo.data.tagging import TokenFormat, convert_tags, get_scheme, read_sentences
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.tagging import TagPredictions
 from rondo.tasks.options import from_flat
-from rondo.tasks.tag.options import TagAnswering, TagOptions, TagScoring
+from rondo.tasks.tag.objective import balanced_weights
+from rondo.tasks.tag.options import TagAnswering, TagData, TagOptions, TagScoring
 from rondo.tasks.tag.plain_tags import tag_confusion
+from rondo.tasks.tag.tags import TagNames
 from rondo.tasks.tag.task import read_parts
 from tests.tasks.helpers import Crash, CrashAt, changed, same, shown, weights
 from tests.tasks.tag.people import QUICK, SMALL, by_characters, people, write_columns
@@ -145,6 +149,20 @@ def test_evaluation_has_the_same_figures(trained: tuple[Path, dict[str, Any]], t
     strange = tagger.evaluate(tmp_path / "new.conll")
     assert strange["unseen_labels"] == {"NEW": 1}
     assert strange["scores"]["recall"] <= 0.5
+
+
+def test_balanced_sentences_with_rare_kinds_count_more(file: Path, tmp_path: Path) -> None:
+    sentences, tags = people()
+    names = TagNames.of(Labelled(sentences, tags, None, [Origin("", 1)] * len(tags)), TagData(), get_scheme("IOB2"))
+    targets = [names.codes(own) for own in tags]
+    of_tags = balanced_weights(targets, names)
+    kind = np.array([names.kinds.index(n.split("-")[1]) if n != "O" else len(names.kinds) for n in names.names])
+    every = np.concatenate(targets)
+    sums = [of_tags[every[kind[every] == number]].sum() for number in range(len(names.kinds) + 1)]
+    np.testing.assert_allclose(sums, len(every) / len(sums))  # each kind, and what is outside, counts alike
+    plain, balanced = train(file, tmp_path / "a"), train(file, tmp_path / "b", class_weight="balanced")
+    assert plain["steps"] == balanced["steps"]
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
 @pytest.mark.parametrize("scheme", ["IOB1", "BIOES", "BMES"])

@@ -16,6 +16,8 @@ from rondo.errors import DataError, UsageError
 Mask = npt.NDArray[np.bool_]
 SPARSEST = 50
 """A grid with more than so many times the rows of its frame is a mistake in a time, or the wrong frequency."""
+LARGEST = 1e18
+"""Of larger numbers, single precision has no place for the squares."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Grid:
         return whole
 
     def check_finite(self, read: npt.NDArray[Any], column: str) -> None:
-        """Refuse infinite numbers."""
-        wrong = np.flatnonzero(np.isinf(read))
+        """Refuse infinite numbers, and those whose squares are."""
+        wrong = np.flatnonzero((read > LARGEST) | (read < -LARGEST))
         if len(wrong):
             raise DataError(f"column '{column}', row {wrong[0] + 1}: {read[wrong[0]]} is no number to learn from.")
 

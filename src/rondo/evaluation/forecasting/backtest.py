@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rondo.data.series import SeriesSet
 from rondo.data.series.scaling import Scaler
 from rondo.data.series.windows import Windows
-from rondo.errors import UsageError
+from rondo.errors import UsageError, is_whole
 from rondo.evaluation.forecasting.baselines import Baseline, simple_baselines
 from rondo.evaluation.forecasting.folds import Fold
 from rondo.evaluation.forecasting.linear import Linear
@@ -56,13 +56,17 @@ class ScoredAs:
     step: int | None = None
     """Of the horizon this step alone counts, from 1 on."""
 
+    def check(self, horizon: int) -> None:
+        """Raise `UsageError` where the horizon has no such step."""
+        if self.step is not None and (not is_whole(self.step) or not 1 <= self.step <= horizon):
+            raise UsageError(f"the step that is scored is from 1 to the horizon, {horizon}, not {self.step}")
+
     def into(self, scorer: Scorer, fold: Fold) -> Callable[..., None]:
         """Takes windows, points and quantiles (at `ASKED`) of a fold in the data's unit, and scores them."""
         scaler = Scaler.fit(fold.training, "standard" if self.scaled else "none")
         widths = scales(fold.training) / scaler.width
         horizon = fold.windows.horizon
-        if self.step is not None and not 1 <= self.step <= horizon:
-            raise UsageError(f"the step that is scored is from 1 to the horizon, {horizon}, not {self.step}")
+        self.check(horizon)
         left_out = np.full(horizon, self.step is not None)
         if self.step is not None:
             left_out[self.step - 1] = False

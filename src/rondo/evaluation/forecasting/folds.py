@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows, moments, offsets, time_line
-from rondo.errors import DataError, UsageError
+from rondo.errors import DataError, UsageError, is_whole
 
 Integers = npt.NDArray[np.int64]
 Refit = int | Literal["every", "never"]
@@ -88,13 +88,16 @@ def rolling_origin(
     series is trained on beyond the moment another is forecast at; ``"end"`` is for series whose times have nothing
     to do with each other: each counts from its own end.
     """
+    for name, value in {"origins": origins, "test_rows": test_rows, "stride": stride, "embargo": embargo}.items():
+        if value is not None and not is_whole(value):
+            raise UsageError(f"{name} is a whole number, not {value!r}.")
     number = _number_of_origins(horizon, origins, test_rows, stride)
     if stride < 1 or embargo < 0:
         raise UsageError("a stride is at least 1 row, an embargo at least 0.")
     if align not in ("time", "end"):
         raise UsageError(f"folds are aligned by time or by end, not '{align}'.")
-    size = {"every": 1, "never": number}.get(refit, refit) if isinstance(refit, str) else refit
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+    size = {"every": 1, "never": number}.get(refit, 0) if isinstance(refit, str) else refit
+    if not is_whole(size) or size < 1:
         raise UsageError(f"refit is every, never or a number of origins, not '{refit}'.")
     last = _end(source) if align == "time" else 0
     begins = last - horizon - np.arange(number - 1, -1, -1) * stride  # the moments at which forecasts are made

@@ -9,7 +9,7 @@ about which of its ends was measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ from rondo.data.series import SeriesSet
 from rondo.data.series.scaling import Scaler
 from rondo.errors import DataError
 from rondo.evaluation.forecasting.calendars import follows_from_time
-from rondo.evaluation.forecasting.filled import filled_with_mean, interpolated
+from rondo.evaluation.forecasting.filled import EXACT, SINGLE, filled_with_mean, interpolated
 from rondo.evaluation.forecasting.folds import Fold
 
 Floats = npt.NDArray[np.float64]
@@ -126,16 +126,15 @@ def covariate_alarms(source: SeriesSet, horizon: int) -> list[Alarm]:
 
 
 def scale_alarms(source: SeriesSet, training: SeriesSet) -> list[Alarm]:
-    """Series that look as if they had been scaled with all of their rows, the ones to be forecast included."""
+    """Series and past covariates that look as if scaled with all of their rows, the ones to be forecast included."""
     found = []
-    for which in range(len(source)):
-        whole, part = (one.series(which) for one in (source, training))
-        whole, part = whole[~np.isnan(whole)], part[~np.isnan(part)]
+    for which, name, values, _ in _measured(source):
+        part = values[: int(training.lengths[which])]
+        whole, part = values[~np.isnan(values)], part[~np.isnan(part)]
         if len(whole) < 2 * FEW or len(part) == len(whole) or len(np.unique(whole[:ROWS])) <= FEW:
             continue
         how = _scaled(whole)
         if how is not None and _scaled(part) != how:
-            name = source.column(which)
             found.append(
                 Alarm(
                     "scaled with later rows", name,
@@ -147,18 +146,18 @@ def scale_alarms(source: SeriesSet, training: SeriesSet) -> list[Alarm]:
 
 
 def filling_alarms(source: SeriesSet) -> list[Alarm]:
-    """Series with values exactly on the line between their neighbours, or with the mean of all rows."""
+    """Values of series and past covariates exactly on the line between their neighbours, or the mean of all rows."""
     found = []
-    for which in range(min(len(source), SERIES)):
-        values = source.series(which)
+    for which, name, values, blur in _measured(source):
+        if which >= SERIES:
+            continue
         first = max(0, len(values) - ROWS)
-        between, mean = interpolated(values[first:]) + first, filled_with_mean(values)
+        between, mean = interpolated(values[first:], blur) + first, filled_with_mean(values, blur)
         for rows, looks, how in (
             (between, "lie exactly on the line between their neighbours", "with the later one"),
             (mean, "are exactly the mean of all rows", "with it"),
         ):
             if len(rows):
-                name = source.column(which)
                 found.append(
                     Alarm(
                         "filled from later rows", name,
@@ -168,6 +167,19 @@ def filling_alarms(source: SeriesSet) -> list[Alarm]:
                     )
                 )  # fmt: skip
     return found
+
+
+def _measured(source: SeriesSet) -> Iterator[tuple[int, str, Floats, float]]:
+    """Series and what was measured beside them: the series' number, the column's name, its values, their blur.
+
+    What is known in advance may be filled and scaled with its later rows.
+    """
+    for which in range(len(source)):
+        yield which, source.column(which), source.series(which), EXACT
+    rows = source.covariate_begin[:, None] + np.stack([np.zeros_like(source.lengths), source.lengths], axis=1)
+    for place, name in enumerate(source.past.number_names):
+        for which in np.unique(source.covariate_begin, return_index=True)[1].tolist():
+            yield which, name, source.past.numbers[slice(*rows[which]), place].astype(np.float64), SINGLE
 
 
 def check_scaler(scaler: Scaler, training: SeriesSet) -> None:
@@ -337,7 +349,7 @@ def _scaled(values: Floats) -> str | None:
     for least in (0, -1):
         if abs(low - least) < 1e-9 and abs(high - 1) < 1e-9 and max(ends) == 1:
             return f"minimum {least} and maximum 1"
-    if abs(np.median(values)) < 1e-9 and abs(np.subtract(*np.quantile(values, [0.75, 0.25])) - 1) < 1e-6:
+    if abs(np.median(values)) < 1e-7 and abs(np.subtract(*np.quantile(values, [0.75, 0.25])) - 1) < 1e-5:
         return "median 0 and quartiles 1 apart"
     return None
 

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from rondo.data.series import SeriesSet
 from rondo.data.series.scaling import Scaler, WindowScale
 from rondo.data.series.windows import Windows, training_windows
-from rondo.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,22 +43,18 @@ class Linear:
     def fit(self, training: SeriesSet, horizon: int, validation: Windows | None = None) -> Self:
         """Without ``validation``: by the last fifth of the training part, then fitted on all of it."""
         tried = self._candidates(training, horizon)
-        if not tried:
-            raise DataError(f"no series is long enough for a linear model of {horizon} steps.")
         inner, held = training, validation
         if held is None and len(tried) > 1:
             inner, held = _held_out(training, horizon)
-        scaler = Scaler.fit(inner, "standard")
-        solved: dict[int, tuple[Floats, Floats]] = {}
-        for lookback in tried:
-            windows = training_windows(inner, horizon, context=lookback + 1, at_most=MOST_WINDOWS)
-            if len(windows) < 2:
-                continue
-            solved[lookback] = _least_squares(windows, lookback, scaler)
-            if held is not None and len(held):
-                self.errors[lookback] = _squared_error(held, lookback, scaler, *solved[lookback])
+        scaler, solved = self._solve(inner, horizon, tried, held)
+        if not solved and inner is not training:  # too little is left beside what was held out
+            inner, held = training, None
+            scaler, solved = self._solve(training, horizon, tried[:1], None)
         if not solved:
-            raise DataError(f"no series is long enough for a linear model of {horizon} steps.")
+            self.lookback, self._scaler = 1, scaler
+            self._weights, self._bias = np.zeros((1, horizon)), np.zeros(horizon)
+            self.about = "The last value: there are too few rows for least squares."
+            return self
         self.lookback = min(self.errors, key=lambda one: self.errors[one]) if self.errors else max(solved)
         self._scaler, (self._weights, self._bias) = scaler, solved[self.lookback]
         if inner is not training:
@@ -71,6 +66,21 @@ class Linear:
             f"look-back chosen among {', '.join(map(str, solved))}."
         )
         return self
+
+    def _solve(
+        self, training: SeriesSet, horizon: int, tried: Sequence[int], held: Windows | None
+    ) -> tuple[Scaler, dict[int, tuple[Floats, Floats]]]:
+        """Weights and biases by look-back, of those that have two windows; their errors on what is held out."""
+        scaler = Scaler.fit(training, "standard")
+        solved: dict[int, tuple[Floats, Floats]] = {}
+        for lookback in tried:
+            windows = training_windows(training, horizon, context=lookback + 1, at_most=MOST_WINDOWS)
+            if len(windows) < 2:
+                continue
+            solved[lookback] = _least_squares(windows, lookback, scaler)
+            if held is not None and len(held):
+                self.errors[lookback] = _squared_error(held, lookback, scaler, *solved[lookback])
+        return scaler, solved
 
     def forecast(self, windows: Windows) -> Floats:
         found = np.empty((len(windows), windows.horizon))
@@ -85,8 +95,7 @@ class Linear:
     def _candidates(self, training: SeriesSet, horizon: int) -> tuple[int, ...]:
         longest = int(training.lengths.max(initial=0)) - horizon
         wanted = self.lookbacks or tuple(training.season * several for several in MULTIPLES)
-        fitting = tuple(sorted({one for one in wanted if 0 < one < longest}))
-        return fitting or ((1,) if longest > 1 else ())
+        return tuple(sorted({one for one in wanted if 0 < one < longest})) or (1,)
 
 
 def _held_out(training: SeriesSet, horizon: int) -> tuple[SeriesSet, Windows | None]:

@@ -147,6 +147,7 @@ def add_curves(report: Report, run: ClassRun) -> None:
             {"loss": "training (with dropout)", "valid_loss": "validation"},
             metric=Metric("loss", "lower", f"nats per {run.unit.removesuffix('s')}", digits=3),
             mark_best="valid_loss",
+            kept=step,
         ),
         "Loss over training. That of training is of batches with dropout, class weights and label smoothing, where "
         "these were asked for; that of validation is without.",
@@ -154,7 +155,7 @@ def add_curves(report: Report, run: ClassRun) -> None:
     name = "valid_f1" if run.model.classes.several else "valid_accuracy"
     metric = metric_of(run.result)
     section.plot(
-        learning_curves(run.summary.history, {name: "validation"}, metric=metric, mark_best=name),
+        learning_curves(run.summary.history, {name: "validation"}, metric=metric, mark_best=name, kept=step),
         f"{metric.name[:1].upper()}{metric.name[1:]} on the validation part. The weights that were kept are those of "
         f"step {step:,}.",
     )

@@ -22,7 +22,7 @@ from rondo.tasks.classify.options import OWN_TEXTS, ClassifyNetwork, ClassifyOpt
 from rondo.tasks.classify.pretraining import pretrain
 from rondo.tasks.classify.unlabelled import unlabelled
 from rondo.tasks.options import to_sections
-from rondo.tasks.pretrained import pretrained, put_vectors
+from rondo.tasks.pretrained import pretrained, put_vectors, width_of
 from rondo.training.protocols import Progress
 
 
@@ -35,7 +35,7 @@ def prepare(parts: Parts, options: ClassifyOptions, progress: Progress) -> Learn
     encoder = TextEncoder.train(parts.train.items, options.data, further=others, pairs=options.model.pair_embedding > 0)
     vectors = _vectors(options.model, encoder, parts.train, progress)
     both_ways = further is None if options.model.bidirectional is None else options.model.bidirectional
-    width = options.model.embedding if vectors is None else vectors[0].width
+    width = width_of(options.model, vectors)
     model = replace(options.model, bidirectional=both_ways, embedding=width)
     torch.manual_seed(options.training.seed)
     network = token_classifier(encoder.input_size, len(classes), model, pairs=encoder.pairs)

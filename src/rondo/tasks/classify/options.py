@@ -121,6 +121,8 @@ class ClassifyPretraining:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {value}")
+            if self.pretrain is None and value != getattr(type(self), name):
+                raise UsageError(f"--{name.replace('_', '-')} goes with --pretrain, which says from what")
 
 
 @dataclass(frozen=True, kw_only=True)

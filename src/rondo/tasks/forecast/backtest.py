@@ -40,6 +40,8 @@ class Backtest:
     """Each on the same windows."""
     automatic: dict[str, tuple[WindowScores, WindowScores, str]]
     """AutoETS and AutoTheta on some of the windows, the model on the same ones, and how many those are, in words."""
+    without_automatic: str
+    """Why those were not run; empty where they were."""
     baseline: str
     """The name of the strongest, by mean absolute error."""
     skill: Skill
@@ -93,6 +95,7 @@ class Backtest:
                 name: {"metrics": theirs.summary(), "model": ours.summary(), "windows": len(theirs), "about": about}
                 for name, (theirs, ours, about) in self.automatic.items()
             },
+            "without_automatic": self.without_automatic,
             "baseline": self.baseline,
             "skill": self.skill.value,
             "skill_interval": [self.skill.low, self.skill.high],
@@ -150,11 +153,14 @@ def run_backtest(
     except DataError:
         test = None
     alarms = {(alarm.kind, alarm.column): alarm for fold in folds for alarm in examine(fold)}
+    allowed = seconds if automatic_seconds is None else automatic_seconds
+    without = "" if allowed > 0 else "AutoETS and AutoTheta were not run: no time was given to them."
+    if not without and not automatic.installed():
+        without = "AutoETS and AutoTheta were not run: statsforecast is not installed (pip install statsforecast)."
     return Backtest(
-        scores, baselines,
-        _automatic(folds, scores, seconds if automatic_seconds is None else automatic_seconds, scored),
-        best, skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()),
-        tuple(questions(folds[-1])), tuple(folds), evidence, model, seconds, scored, tuple(trainings),
+        scores, baselines, {} if without else _automatic(folds, scores, allowed, scored), without, best,
+        skill(scores, baselines[best].scores, baseline=best), test, tuple(alarms.values()), tuple(questions(folds[-1])),
+        tuple(folds), evidence, model, seconds, scored, tuple(trainings),
     )  # fmt: skip
 
 
@@ -174,12 +180,10 @@ def score_model(
 def _automatic(
     folds: Sequence[Fold], ours: WindowScores, seconds: float, scored: ScoredAs
 ) -> dict[str, tuple[WindowScores, WindowScores, str]]:
-    """On windows of all folds, within the time, half of it for each; nothing where statsforecast is missing.
+    """On windows of all folds, within the time, half of it for each.
 
     ``ours`` are the model's scores of all windows, fold by fold.
     """
-    if seconds <= 0 or not automatic.installed():
-        return {}
     found: dict[str, tuple[WindowScores, WindowScores, str]] = {}
     ends = np.cumsum([len(fold.windows) for fold in folds])
     for name in automatic.NAMES:

@@ -14,21 +14,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from rondo.data.series import FrameFormat, SeriesSet, from_frame
 from rondo.data.series.windows import Windows, moments
-from rondo.errors import DataError, UsageError
+from rondo.errors import DataError, UsageError, is_whole
 from rondo.evaluation.forecasting.backtest import ScoredAs
 from rondo.evaluation.forecasting.folds import Fold, Refit
 from rondo.models.forecast_heads import LEVELS
-from rondo.tasks.estimator import Estimator, finished
+from rondo.tasks.estimator import Estimator, finished, seed_from
 from rondo.tasks.forecast.ahead import check_ahead
 from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
 from rondo.tasks.forecast.carried import States, more_series
-from rondo.tasks.forecast.framing import about_frame, kinds_of, reading_of
+from rondo.tasks.forecast.framing import about_frame, check_clock, kinds_of, reading_of
 from rondo.tasks.forecast.history import joined
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
 from rondo.tasks.forecast.options import ForecastOptions
 from rondo.tasks.forecast.parts import folds_of, held_out
+from rondo.tasks.forecast.values import check_values
 from rondo.tasks.options import checked
 from rondo.tasks.parameters import with_parameters
 from rondo.training.protocols import Progress
@@ -81,7 +82,7 @@ class Forecaster(Estimator):
         self, levels: Sequence[float] = LEVELS, frame: Any = None, *, horizon: int | None = None
     ) -> Any:
         """The same with a column for each level: ``y_q0.1`` is what the value stays below with probability 0.1."""
-        if isinstance(levels, (int, float)):
+        if levels is None or isinstance(levels, (int, float, str)):
             raise UsageError(
                 f"levels are a list, for instance [0.1, 0.5, 0.9], not {levels}; steps are horizon={levels}."
             )
@@ -92,14 +93,15 @@ class Forecaster(Estimator):
         return self._framed(windows, {f"_q{level:g}": found[..., k] for k, level in enumerate(levels)}, horizon, frame)
 
     def sample_paths(
-        self, paths: int = PATHS, frame: Any = None, *, horizon: int | None = None, random_state: int = 0
+        self, paths: int = PATHS, frame: Any = None, *, horizon: int | None = None, random_state: Any = 0
     ) -> Any:
         """Sampled futures, a column for each path (``y_path1``, ...).
 
         With strategy recursive each value follows on those before it; otherwise each step is drawn by itself.
+        ``random_state`` is as in scikit-learn; with None other paths are drawn each time.
         """
         windows = self._ends(frame, horizon)
-        drawn = self.model_.sample(windows, paths, seed=random_state, begin=self._begin(frame))
+        drawn = self.model_.sample(windows, paths, seed=seed_from(random_state), begin=self._begin(frame))
         return self._framed(windows, {f"_path{k + 1}": drawn[..., k] for k in range(paths)}, horizon, frame)
 
     def forecast_frame(
@@ -174,6 +176,12 @@ class Forecaster(Estimator):
         together, where statsforecast is installed; left out, as long as the model's own training took.
         """
         options: ForecastOptions = self._resolved(self._seed())
+        scored = ScoredAs(scaled=scaled, step=scored_step)
+        scored.check(options.data.horizon)
+        if automatic_seconds is not None and not (
+            isinstance(automatic_seconds, (int, float)) and automatic_seconds >= 0
+        ):
+            raise UsageError(f"automatic_seconds is a number of at least 0, not {automatic_seconds!r}.")
         source = from_frame(frame, options.reading)
         folds = folds_of(
             source, options.data, origins=origins, test_rows=test_rows, stride=stride, refit=refit, embargo=embargo,
@@ -184,7 +192,6 @@ class Forecaster(Estimator):
             made = type(self)(**self.get_params(deep=False))
             return made._fit(fold.training, progress, validation=fold.validation).model_
 
-        scored = ScoredAs(scaled=scaled, step=scored_step)
         return run_backtest(folds, fitted, scored=scored, automatic_seconds=automatic_seconds)
 
     @classmethod
@@ -206,6 +213,7 @@ class Forecaster(Estimator):
             training = source
             if validation is None:
                 training, validation = held_out(source, options.data)
+            check_values(source, options.data.scaling, options.model.head)
             model, summary = learn_forecast(training, validation, options, folder, progress=progress)
         model.config |= about_frame(source)
         self._take(model, finished(summary).history)
@@ -229,8 +237,8 @@ class Forecaster(Estimator):
         if isinstance(frame, (int, np.integer)):
             raise UsageError(f"expected a frame of pandas or polars, not {frame}; steps are horizon={frame}.")
         network, most = self.model_.network, self.model_.encoder.data.horizon
-        if horizon is not None and not 1 <= horizon <= most:
-            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon}; train one with that horizon.")
+        if horizon is not None and not (is_whole(horizon) and 1 <= horizon <= most):
+            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon!r}; train one with that horizon.")
         if frame is not None:
             source = self._read(frame)
         elif hasattr(self, "series_"):
@@ -259,6 +267,8 @@ class Forecaster(Estimator):
         """A frame as the one of `fit` was read, or as ``reading`` says."""
         config = self.model_.config
         source = from_frame(frame, reading or reading_of(config), kinds=kinds_of(config), goes_on=goes_on)
+        check_clock(config, source)
+        self.model_.check(source)
         strangers = [name for name in source.names if name not in self.model_.encoder.series]
         data = self.model_.encoder.data
         if strangers and data.series_embedding:

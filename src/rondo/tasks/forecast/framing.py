@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rondo.data.series import FrameFormat, Frequency, SeriesSet
-from rondo.errors import ModelError, RondoError
+from rondo.errors import DataError, ModelError, RondoError
 from rondo.models.forecast_inputs import Features
 
 MOST_SEASON = 10_000_000
@@ -53,6 +53,16 @@ def kinds_of(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     if not all(isinstance(kind, str) for one in kinds.values() for kind in one):
         raise ModelError("config.json is damaged: it does not say what covariates can be.")
     return kinds
+
+
+def check_clock(config: Mapping[str, Any], source: SeriesSet) -> None:
+    """Raise `DataError` where the times of a frame have a zone and those that were learned from none, or the reverse."""
+    clock = config["frame"].get("clock")
+    zone = clock.get("zone") if isinstance(clock, dict) else None
+    if (zone is None) == (source.clock.zone is None):
+        return
+    told, model = ("no time zone", f"zone {zone}") if zone else (f"zone {source.clock.zone}", "no time zone")
+    raise DataError(f"the times have {told}, those that the model learned from {model}: which hour is meant is unknown.")
 
 
 def check_framing(config: Mapping[str, Any], features: Features, *, series_embedding: bool) -> None:

@@ -15,7 +15,7 @@ import torch
 from rondo.cells import Cell
 from rondo.data.series import SeriesSet
 from rondo.data.series.windows import Windows
-from rondo.errors import ModelError, RondoError, UsageError
+from rondo.errors import ModelError, RondoError, UsageError, is_whole
 from rondo.layers import RecurrentOutput
 from rondo.models.folder import check_parts, read_model, save_model
 from rondo.models.forecast_inputs import ForecastInputs
@@ -28,6 +28,7 @@ from rondo.tasks.forecast.encoder import ForecastEncoder, Units
 from rondo.tasks.forecast.framing import MOST_SEASON, check_framing
 from rondo.tasks.forecast.history import recent
 from rondo.tasks.forecast.stored import FILE, read_stored, stored
+from rondo.tasks.forecast.values import check_values
 from rondo.training.protocols import TrainingSummary
 
 Floats = npt.NDArray[np.float64]
@@ -131,6 +132,10 @@ class ForecastModel:
         units = self.encoder.units(windows, windows.context(self.encoder.context_length))
         return Forecast(said.points, self._whole(self.conformal.apply(said.quantiles, levels, units)))
 
+    def check(self, source: SeriesSet) -> None:
+        """Raise `DataError` where a value is none that this model can go on from."""
+        check_values(source, self.encoder.data.scaling, self.options.head)
+
     def calibrate(self, windows: Windows) -> None:
         """Move quantiles by how far they are off on these windows, which nothing was learned from."""
         self.conformal = None
@@ -173,7 +178,7 @@ class ForecastModel:
         """Sampled futures (N, horizon, paths); ``begin`` as for `forecast`. Those of a calibrated model are, too."""
         if not self.network.head.draws:
             raise UsageError("this model says points; for samples train it with a head that has them.")
-        if isinstance(paths, bool) or not isinstance(paths, (int, np.integer)) or paths < 1:
+        if not is_whole(paths) or paths < 1:
             raise UsageError(f"the number of paths is a whole number of at least 1, not {paths!r}")
         if self.conformal is None:
             return np.concatenate(list(self._drawn(windows, paths, seed, begin)))

@@ -95,6 +95,8 @@ class ForecastScoring:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is at least 1, not {value}")
+        if self.automatic_seconds is not None and self.automatic_seconds < 0:
+            raise UsageError(f"--automatic-seconds is at least 0, not {self.automatic_seconds:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,10 @@ class ForecastOptions:
             raise UsageError(
                 "--carry needs scales that stay as they are and a step for each row: --window-scaling none and a "
                 "--strategy other than segments"
+            )
+        if self.scoring.scored_step is not None and self.scoring.scored_step > self.data.horizon:
+            raise UsageError(
+                f"--scored-step is from 1 to the horizon, {self.data.horizon}, not {self.scoring.scored_step}"
             )
         if self.data.window_scaling == "difference" and self.model.head == "quantiles":
             raise UsageError("quantiles of differences do not add up: take another --head, or --window-scaling last")

@@ -168,6 +168,8 @@ def _add_baselines(report: Report, backtest: Backtest) -> None:
     )
     section.table(columns, rows, marks={0: "ours", 1: "baseline"}, caption="Smaller is better but for skill.")
     section.text("\n".join(f"- {name}: {outcome.about}" for name, outcome in by_error))
+    if backtest.without_automatic:
+        section.text(backtest.without_automatic)
     if backtest.automatic:
         others = [
             [name, theirs.summary()["mae"], mine.summary()["mae"], len(theirs), about]

@@ -21,6 +21,7 @@ from rondo.tasks.forecast.learning import EPOCHS, learn_forecast, prepare
 from rondo.tasks.forecast.options import ForecastOptions
 from rondo.tasks.forecast.parts import held_out
 from rondo.tasks.forecast.report import ForecastRun, write_report
+from rondo.tasks.forecast.values import check_values
 from rondo.tasks.steps import begin_folder, save_with_result, training_result, with_budget
 from rondo.training.protocols import Progress, SilentProgress
 
@@ -40,6 +41,7 @@ def train_forecast(
     check_output_folder(out, resume=resume, overwrite=overwrite)
     source = from_frame(read_frames(paths), options.reading)
     options = replace(options, training=with_budget(options.training, epochs=EPOCHS))
+    check_values(source, options.data.scaling, options.model.head)
     fold = held_back(source, options)
     source = source.with_kinds(fold.training.kinds)
     training, validation = (

@@ -16,13 +16,13 @@ from rondo.evaluation.tag_features import are_characters
 from rondo.models.tagger import Tagger, describe, tagger
 from rondo.tasks.classification.report import kept_metrics
 from rondo.tasks.options import to_sections
-from rondo.tasks.pretrained import pretrained, put_vectors
+from rondo.tasks.pretrained import pretrained, put_vectors, width_of
 from rondo.tasks.steps import training_result, with_budget
 from rondo.tasks.tag.calibrating import fit_temperature
 from rondo.tasks.tag.encoder import TokenEncoder
 from rondo.tasks.tag.judging import held_against
 from rondo.tasks.tag.model import TaggerModel
-from rondo.tasks.tag.objective import TagLoss, WatchTags, in_pieces, targets_of
+from rondo.tasks.tag.objective import TagLoss, WatchTags, balanced_weights, in_pieces, targets_of
 from rondo.tasks.tag.options import TagOptions
 from rondo.tasks.tag.tags import TagNames
 from rondo.training.loop import train
@@ -62,8 +62,7 @@ def prepare(parts: Parts, scheme: Scheme | None, options: TagOptions, progress: 
         model.vectors, ["", *encoder.words], frequencies.words, freeze=model.freeze_vectors, unit=unit,
         progress=progress,
     )  # fmt: skip
-    if vectors is not None:
-        model = replace(model, embedding=vectors[0].width)
+    model = replace(model, embedding=width_of(model, vectors))
     torch.manual_seed(options.training.seed)
     network = tagger(encoder.sizes, len(tags), model, allowed=tags.allowed)
     for member in network.members:
@@ -89,12 +88,14 @@ def learn(
     encoder, tags, training = learner.encoder, learner.tags, options.training
     most = options.data.max_tokens
     known = in_pieces(parts.train, most)
+    targets = targets_of(known, tags)
+    loss = TagLoss(balanced_weights(targets, tags) if training.class_weight == "balanced" else None)
     source = LengthBuckets(
-        [encoder.encode(tokens) for tokens in known.items], targets_of(known, tags),
+        [encoder.encode(tokens) for tokens in known.items], targets,
         batch_size=training.batch_size, seed=training.seed, stepwise=True,
     )  # fmt: skip
     watch = WatchTags([encoder.encode(tokens) for tokens in parts.valid.items], parts.valid, tags, at_once=most)
-    summary = train(learner.network, source, TagLoss(), watch, training, folder, resume=resume, progress=progress)
+    summary = train(learner.network, source, loss, watch, training, folder, resume=resume, progress=progress)
     model = TaggerModel(learner.network, encoder, tags, learner.config)
     if training.calibrate and summary.is_main_process:
         model.config["temperature"] = fit_temperature(model, parts.valid)

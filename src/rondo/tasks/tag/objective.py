@@ -13,6 +13,7 @@ from torch import nn
 from rondo.data.bucket import PaddedBatch
 from rondo.data.labelled import Labelled
 from rondo.data.pools import padded
+from rondo.data.tagging.schemes import OUTSIDE
 from rondo.evaluation.tagging import TagPredictions, main_measure
 from rondo.tasks.tag.model import decoded, emissions
 from rondo.tasks.tag.tags import TagNames
@@ -22,19 +23,36 @@ Sequences = Sequence[npt.NDArray[Any]]
 
 
 class TagLoss:
-    """The negative log-likelihood of the tags, a token."""
+    """The negative log-likelihood of the tags, a token; with ``weights`` of tags a sentence counts as its tags do."""
 
     unit = "tokens"
+
+    def __init__(self, weights: npt.NDArray[np.float64] | None = None) -> None:
+        self.weights = None if weights is None else torch.from_numpy(weights.astype(np.float32))
 
     def __call__(self, model: nn.Module, batch: PaddedBatch, carried: None) -> Result:
         network: Any = model
         emission = network(batch.inputs, lengths=batch.lengths)
         tags = batch.targets.clamp(min=0) if network.crf is not None else batch.targets
         loss = network.loss(emission, tags, lengths=batch.lengths)
+        if self.weights is not None:
+            own = self.weights.to(loss.device)[batch.targets.clamp(min=0)]
+            valid = torch.arange(own.shape[1], device=loss.device) < batch.lengths.to(loss.device)[:, None]
+            loss = loss * (own * valid).sum(1) / valid.sum(1).clamp(min=1)
         return Result(loss_sum=loss.sum(), count=int(batch.lengths.sum()))
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         return None
+
+
+def balanced_weights(targets: Sequences, tags: TagNames) -> npt.NDArray[np.float64]:
+    """A weight for each tag that makes all kinds of spans, and what is outside of them, count alike; 1 on average."""
+    of_tag = [name if tags.inner is None or name == OUTSIDE else tags.inner.parse(name).kind for name in tags.names]
+    kinds = sorted(set(of_tag))
+    kind = np.array([kinds.index(name) for name in of_tag])
+    counts = np.bincount(kind[np.concatenate([*targets, np.zeros(0, np.int64)])], minlength=len(kinds))
+    found: npt.NDArray[np.float64] = counts.sum() / ((counts > 0).sum() * np.maximum(counts, 1))
+    return found[kind]
 
 
 class WatchTags:

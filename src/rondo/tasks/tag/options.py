@@ -147,6 +147,9 @@ class TagTraining(TrainingOptions):
 
     batch_size: int = 16
     """Sentences in a batch; those of like length come together."""
+    class_weight: Literal["balanced"] | None = None
+    """balanced: sentences with rare kinds of spans count more, as much as makes all kinds count alike. Left out: every
+    token counts alike."""
     learning_rate: float = 4e-3
     """Learning rate at its peak."""
     weight_decay: float = 0.01

@@ -169,6 +169,7 @@ def _add_curves(report: Report, run: TagRun) -> None:
             {"loss": "training (with dropout)", "valid_loss": "validation"},
             metric=Metric("loss", "lower", "nats per token", digits=3),
             mark_best="valid_loss",
+            kept=best,
         ),
         "Loss over training: the negative log-likelihood of the tags. That of training is of batches with dropout.",
     )
@@ -178,6 +179,7 @@ def _add_curves(report: Report, run: TagRun) -> None:
             {"valid_f1": "validation"},
             metric=Metric(name, "higher", digits=1, percent=True),
             mark_best="valid_f1",
+            kept=best,
         ),
         f"{name[:1].upper()}{name[1:]} on the validation part. The weights that were kept are those of step {best:,}.",
     )
