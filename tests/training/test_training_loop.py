@@ -229,6 +229,16 @@ def test_an_average_is_evaluated_but_not_trained_on(tmp_path):
     assert lines["train"] == [step for step in lines["evaluation"] if step]  # fewer steps than a line of the log
 
 
+def test_weights_that_are_able_to_begin_with_may_stay_the_best(tmp_path):
+    for able, losses, step in ((True, [9.5, 10], 0), (False, [9.5, 10], 4), (True, [9.5, 1], 8)):
+        model = TextModel()
+        before, options = weights(model), TrainingOptions(steps=8, evaluations=2)
+        folder = tmp_path / f"{able}{step}"
+        summary = train(model, TextSource(), TextObjective(), scripted(losses), options, folder, begins_able=able)
+        assert summary.best["step"] == step
+        assert same(weights(model), before) == (step == 0)
+
+
 def run_scripted(folder, values, **options):
     model = TextModel()
     options = {"learning_rate": 0.01, "schedule": "constant", "eval_every": 2, **options}

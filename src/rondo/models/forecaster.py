@@ -114,8 +114,8 @@ class Forecaster(nn.Module):
             self.segment = min(options.segment or min(max(1, season // 2), read), horizon)
             if self.segment > read:
                 raise UsageError(
-                    f"--segment {options.segment} does not fit into the {read} rows that are read: take a shorter one, or "
-                    "a longer --context-length if the series have the rows"
+                    f"--segment {options.segment} does not fit into the {read} rows that are read: take a shorter one, "
+                    "or a longer --context-length if the series have the rows"
                 )
             count = -(-horizon // self.segment)
             self.enter = nn.Linear(each * self.segment + static, hidden)

@@ -45,7 +45,7 @@ def width_of(model: Any, vectors: tuple[WordVectors, dict[str, Any]] | None) -> 
     if vectors is None or width == vectors[0].width:
         return width
     if width != type(model).embedding:
-        raise UsageError(f"--embedding {width} is not how wide the vectors of --vectors are, {vectors[0].width}")
+        raise UsageError(f"--embedding {width} does not fit pretrained vectors, which are {vectors[0].width} wide")
     return vectors[0].width
 
 

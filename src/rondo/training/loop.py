@@ -44,11 +44,13 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    begins_able: bool = False,
 ) -> TrainingSummary:
     """Train ``model`` in place; ``folder`` receives the log and the checkpoint.
 
     At the end the model has the best weights by ``options.metric`` (or the last, as ``options.keep`` says).
-    With ``resume`` it goes on from the folder's checkpoint, or begins if there is none.
+    With ``resume`` it goes on from the folder's checkpoint, or begins if there is none. With ``begins_able`` the
+    weights that it begins with may be the best: they are of use before anything is learned here.
     """
     processes = Processes(options)
     if options.threads is not None:
@@ -56,7 +58,9 @@ def train(
     folder = Path(folder)
     before = processes.from_main(lambda: _checkpoint_to_resume(folder, resume))
     with _open_log(folder, options, processes) as log, Interruption() as interruption:
-        run = Run(model, source, objective, evaluator, options, folder, processes, log, progress)
+        run = Run(
+            model, source, objective, evaluator, options, folder, processes, log, progress, begins_able=begins_able
+        )
         run.begin(before)
         carried = run.restore_carried(before)
         standing, timetable, parameters = run.standing, run.timetable, run.parameters

@@ -53,7 +53,10 @@ class Run:
         processes: Processes,
         log: Log,
         progress: Progress | None,
+        *,
+        begins_able: bool = False,
     ) -> None:
+        self.begins_able = begins_able
         self.model, self.source, self.objective, self.evaluator = model, source, objective, evaluator
         self.options, self.folder, self.processes, self.log = options, folder, processes, log
         self.progress: Progress = progress if progress is not None and processes.is_main else SilentProgress()
@@ -225,7 +228,7 @@ class Run:
             self.model.eval()
             metrics, seconds = self.processes.from_main(self._metrics)
             self.model.train()
-            first, better = standing.step == 0, self._is_better(metrics)
+            first, better = standing.step == 0 and not self.begins_able, self._is_better(metrics)
             if better and not first and options.keep == "best":
                 self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
         standing.metrics, standing.evaluated_step = metrics, standing.step

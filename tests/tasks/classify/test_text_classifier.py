@@ -155,7 +155,8 @@ VECTORS = "".join(f"{word} {n} {n * n / 9} {1 - n} 0.5\n" for n, word in enumera
 
 def test_pretrained_vectors_are_taken_and_their_coverage_told(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text(VECTORS)
-    classifier = rondo.TextClassifier(**QUICK, vectors=str(tmp_path / "v.txt"), freeze_vectors=True).fit(TEXTS, LABELS)
+    options = {**QUICK, "embedding": 4, "vectors": str(tmp_path / "v.txt"), "freeze_vectors": True}
+    classifier = rondo.TextClassifier(**options).fit(TEXTS, LABELS)
     embedding, tokenizer = classifier.model_.network.input.embedding, classifier.model_.encoder.tokenizer
     rows = {word: embedding.weight[tokenizer.number(word)].tolist() for word in ("good", "film", "great")}
     assert rows["film"] == [2, pytest.approx(4 / 9), -1, 0.5]
@@ -173,7 +174,9 @@ def test_pretrained_vectors_are_taken_and_their_coverage_told(tmp_path: Path) ->
 
 def test_vectors_that_are_not_frozen_learn(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text(VECTORS)
-    options = {**QUICK, "vectors": str(tmp_path / "v.txt")}
+    options = {**QUICK, "embedding": 4, "vectors": str(tmp_path / "v.txt")}
+    with pytest.raises(UsageError, match="embedding 12 does not fit pretrained vectors, which are 4 wide"):
+        rondo.TextClassifier(**{**options, "embedding": 12}).fit(TEXTS, LABELS)
     frozen, free = (
         rondo.TextClassifier(**options, freeze_vectors=way).fit(TEXTS, LABELS).model_.network.input.embedding.weight
         for way in (True, False)

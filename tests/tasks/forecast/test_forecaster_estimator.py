@@ -171,7 +171,7 @@ def test_what_is_no_frame_and_no_number_of_paths() -> None:
     for said in (forecaster.predict, lambda steps: forecaster.sample_paths(2, steps)):
         with pytest.raises(UsageError, match="expected a frame of pandas or polars, not 3; steps are horizon=3"):
             said(3)
-    with pytest.raises(UsageError, match="the number of paths is at least 1, not 0"):
+    with pytest.raises(UsageError, match="the number of paths is a whole number of at least 1, not 0"):
         forecaster.sample_paths(0)
 
 

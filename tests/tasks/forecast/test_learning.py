@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from scipy.signal import lfilter
 
 from rondo.data.series import FrameFormat, SeriesSet, from_frame
 from rondo.data.series.windows import Windows, training_windows
@@ -282,3 +283,18 @@ def test_members_begin_from_the_same_line() -> None:
     batch = source.batch(0, 0)
     gaps = [float((line(batch.context) - batch.target).square().mean()) for line in (lines[0], smoother)]
     assert gaps[0] < gaps[1] < float(batch.target.square().mean())
+
+
+def test_what_only_spoils_the_linear_path_is_not_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    source = SeriesSet.from_arrays([lfilter([1], [1, -0.9], rng.normal(size=400))])
+    training, validation = source.cut(300), training_windows(source, H)
+    validation = validation.choose(validation.origin >= 300)
+    for linear in (True, False):
+        given = options(linear_path=linear, head="mse", strategy="direct")
+        given = replace(given, training=replace(given.training, learning_rate=50.0))
+        model, summary = learn_forecast(training, validation, given, tmp_path / str(linear))
+        assert (summary.best["step"] == 0) is linear
+        begun = ForecastModel(prepare(training, given)[1], model.encoder, {}, given.model)
+        same = np.array_equal(begun.forecast(validation).points, model.forecast(validation).points)
+        assert same is linear

@@ -13,6 +13,8 @@ import pytest
 from rondo.errors import DataError, UsageError
 from rondo.evaluation.forecasting import automatic
 from rondo.tasks.forecast.estimator import Forecaster
+from rondo.tasks.forecast.options import ForecastOptions
+from rondo.tasks.options import from_flat
 
 SMALL: dict[str, Any] = {"horizon": 3, "context_length": 9, "hidden": 6, "steps": 3}
 BEGIN = dt.datetime(2024, 3, 1)
@@ -35,11 +37,9 @@ def test_new_rows_that_have_no_logarithm_are_not_taken_note_of(carry: bool) -> N
     more = {"carry": True, "strategy": "direct", "window_scaling": "none"} if carry else {}
     forecaster = Forecaster(**SMALL, **more, scaling="log").fit(hours(positive(60)))
     before = forecaster.predict()
-    with pytest.raises(DataError, match=r"row 1 of the series.*column 'y': 0 has no logarithm"):
+    with pytest.raises(DataError, match=r"2024-03-03 12:00:00 .*column 'y': 0 has no logarithm"):
         forecaster.update(hours([0.0], after=60))
     pl.testing.assert_frame_equal(forecaster.predict(), before)
-    with pytest.raises(DataError, match="-1 has no logarithm"):
-        forecaster.predict(hours([*positive(30), -1.0, *positive(30)]))
 
 
 def test_counts_are_not_negative() -> None:
@@ -48,7 +48,7 @@ def test_counts_are_not_negative() -> None:
     with pytest.raises(DataError, match=r"\(row 41 of the series\), column 'y': -2 is no count"):
         Forecaster(**options).fit(hours([*counts[:40], -2, *counts[41:]]))
     forecaster = Forecaster(**options).fit(hours(counts))
-    with pytest.raises(DataError, match="-1 is no count"):
+    with pytest.raises(DataError, match="column 'y': -1 is no count"):
         forecaster.update(hours([-1.0], after=60))
 
 
@@ -111,9 +111,6 @@ def test_a_backtest_is_asked_for_in_whole_numbers(options: dict[str, Any], messa
 
 
 def test_the_step_that_is_scored_is_one_of_the_horizon() -> None:
-    from rondo.tasks.options import from_flat
-    from rondo.tasks.forecast.options import ForecastOptions
-
     assert from_flat(ForecastOptions, {"horizon": 5, "scored_step": 5}).scoring.scored_step == 5
     with pytest.raises(UsageError, match="--scored-step is from 1 to the horizon, 5, not 9"):
         from_flat(ForecastOptions, {"horizon": 5, "scored_step": 9})
@@ -146,4 +143,6 @@ def test_that_others_were_not_run_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     forecaster, frame = Forecaster(**SMALL), hours(positive(60))
     found = forecaster.backtest(frame, origins=2).to_json()
     assert (found["automatic"], "statsforecast is not installed" in found["without_automatic"]) == ({}, True)
-    assert "no time was given" in forecaster.backtest(frame, origins=2, automatic_seconds=0).to_json()["without_automatic"]
+    assert (
+        "no time was given" in forecaster.backtest(frame, origins=2, automatic_seconds=0).to_json()["without_automatic"]
+    )

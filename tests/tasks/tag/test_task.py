@@ -153,7 +153,11 @@ def test_evaluation_has_the_same_figures(trained: tuple[Path, dict[str, Any]], t
 
 def test_balanced_sentences_with_rare_kinds_count_more(file: Path, tmp_path: Path) -> None:
     sentences, tags = people()
-    names = TagNames.of(Labelled(sentences, tags, None, [Origin("", 1)] * len(tags)), TagData(), get_scheme("IOB2"))
+    names = TagNames.of(
+        Labelled(sentences, [tuple(own) for own in tags], None, [Origin("", 1)] * len(tags)),
+        TagData(),
+        get_scheme("IOB2"),
+    )
     targets = [names.codes(own) for own in tags]
     of_tags = balanced_weights(targets, names)
     kind = np.array([names.kinds.index(n.split("-")[1]) if n != "O" else len(names.kinds) for n in names.names])
@@ -377,7 +381,7 @@ def test_a_scheme_that_is_broken_is_said_with_its_line(tmp_path: Path, no_report
 
 def test_vectors_are_used_and_their_coverage_reported(file: Path, tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("ada 1 2 3\noslo -1 0 2\nnowhere 0 0 1\n")
-    train(file, tmp_path / "m", vectors=str(tmp_path / "v.txt"), freeze_vectors=True)
+    train(file, tmp_path / "m", vectors=str(tmp_path / "v.txt"), embedding=3, freeze_vectors=True)
     tagger = rondo.load(tmp_path / "m")
     number = tagger.model_.encoder.words.index("ada") + 1
     assert tagger.model_.network.input.words.weight[number].tolist() == [1, 2, 3]
@@ -385,11 +389,13 @@ def test_vectors_are_used_and_their_coverage_reported(file: Path, tmp_path: Path
     assert tagger.model_.config["vectors"]["width"] == 3
     with pytest.raises(UsageError, match="--freeze-vectors is about pretrained vectors"):
         train(file, tmp_path / "n", freeze_vectors=True)
+    with pytest.raises(UsageError, match="--embedding 12 does not fit pretrained vectors, which are 3 wide"):
+        train(file, tmp_path / "n", vectors=str(tmp_path / "v.txt"))
 
 
 def test_an_ensemble_answers_together_and_says_so(file: Path, tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("ada 1 2 3\noslo -1 0 2\n")
-    result = train(file, tmp_path / "m", ensemble=2, test_fraction=0.4, vectors=str(tmp_path / "v.txt"))
+    result = train(file, tmp_path / "m", ensemble=2, test_fraction=0.4, vectors=str(tmp_path / "v.txt"), embedding=3)
     tagger = rondo.load(tmp_path / "m")
     number = tagger.model_.encoder.words.index("ada") + 1
     members = tagger.model_.network.members

@@ -24,7 +24,7 @@ from rondo.tasks.forecast.answers import answer_frame
 from rondo.tasks.forecast.backtest import Backtest, run_backtest
 from rondo.tasks.forecast.carried import States, more_series
 from rondo.tasks.forecast.framing import about_frame, check_clock, kinds_of, reading_of
-from rondo.tasks.forecast.history import joined
+from rondo.tasks.forecast.history import joined, recent
 from rondo.tasks.forecast.learning import learn_forecast
 from rondo.tasks.forecast.model import PATHS, ForecastModel
 from rondo.tasks.forecast.options import ForecastOptions
@@ -149,6 +149,7 @@ class Forecaster(Estimator):
             known = joined(self.series_, new, reading)
             if begin is not None:
                 begin = more_series(self.model_.network.members, begin, len(known) - len(self.series_))
+        self.model_.check(known if self.model_.encoder.data.carry else recent(known, self.model_.rows_kept))
         self.series_, self.begin_ = self.model_.kept(known, begin)
         self._backend = _backend_of(frame)
         return self
@@ -238,7 +239,9 @@ class Forecaster(Estimator):
             raise UsageError(f"expected a frame of pandas or polars, not {frame}; steps are horizon={frame}.")
         network, most = self.model_.network, self.model_.encoder.data.horizon
         if horizon is not None and not (is_whole(horizon) and 1 <= horizon <= most):
-            raise UsageError(f"this model forecasts from 1 to {most} rows, not {horizon!r}; train one with that horizon.")
+            raise UsageError(
+                f"this model forecasts from 1 to {most} rows, not {horizon!r}; train one with that horizon."
+            )
         if frame is not None:
             source = self._read(frame)
         elif hasattr(self, "series_"):
@@ -268,7 +271,6 @@ class Forecaster(Estimator):
         config = self.model_.config
         source = from_frame(frame, reading or reading_of(config), kinds=kinds_of(config), goes_on=goes_on)
         check_clock(config, source)
-        self.model_.check(source)
         strangers = [name for name in source.names if name not in self.model_.encoder.series]
         data = self.model_.encoder.data
         if strangers and data.series_embedding:

@@ -56,13 +56,15 @@ def kinds_of(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def check_clock(config: Mapping[str, Any], source: SeriesSet) -> None:
-    """Raise `DataError` where the times of a frame have a zone and those that were learned from none, or the reverse."""
+    """Raise `DataError` where the times of a frame have a zone and those learned from have none, or the reverse."""
     clock = config["frame"].get("clock")
     zone = clock.get("zone") if isinstance(clock, dict) else None
     if (zone is None) == (source.clock.zone is None):
         return
     told, model = ("no time zone", f"zone {zone}") if zone else (f"zone {source.clock.zone}", "no time zone")
-    raise DataError(f"the times have {told}, those that the model learned from {model}: which hour is meant is unknown.")
+    raise DataError(
+        f"the times have {told}, those that the model learned from {model}: which hour is meant is unknown."
+    )
 
 
 def check_framing(config: Mapping[str, Any], features: Features, *, series_embedding: bool) -> None:

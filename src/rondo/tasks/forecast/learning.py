@@ -188,7 +188,10 @@ def learn_forecast(
     if options.data.conformal:
         watched, apart = _halves(validation)
     evaluator = watcher(watched, encoder) if len(watched) else None
-    summary = train(network, source, ForecastLoss(), evaluator, budget, folder, resume=resume, progress=progress)
+    summary = train(
+        network, source, ForecastLoss(), evaluator, budget, folder, resume=resume, progress=progress,
+        begins_able=any(member.linear is not None for member in network.members),
+    )  # fmt: skip
     config = {"task": "forecast", "season": training.season, "options": to_sections(options)}
     model = ForecastModel(network, encoder, config, options.model)
     model.summary = summary

@@ -133,7 +133,7 @@ class ForecastModel:
         return Forecast(said.points, self._whole(self.conformal.apply(said.quantiles, levels, units)))
 
     def check(self, source: SeriesSet) -> None:
-        """Raise `DataError` where a value is none that this model can go on from."""
+        """Raise `DataError` where one of the rows that are read is none that this model can go on from."""
         check_values(source, self.encoder.data.scaling, self.options.head)
 
     def calibrate(self, windows: Windows) -> None:

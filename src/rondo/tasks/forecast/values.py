@@ -1,4 +1,4 @@
-"""Values that a forecaster cannot learn from or go on from are refused where a frame is read, not when they are used."""
+"""Values that a forecaster cannot learn from or go on from: refused where a frame is read, not when they are used."""
 
 from __future__ import annotations
 
