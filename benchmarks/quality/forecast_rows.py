@@ -249,14 +249,14 @@ FORECAST_ROWS = (
             Part(
                 "airline", data.airline,
                 {"horizon": 12, "season": 12, "scaling": "log", "window_scaling": "seasonal", "context_length": 36,
-                 "linear_path": True, "linear_ridge": 1.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.1,
+                 "linear_path": True, "linear_ridge": 5.0, "steps": 100, "strategy": "direct", "valid_fraction": 0.1,
                  "head": "gaussian", "hidden": 32, "output_dropout": 0.3, "ensemble": 3},
                 {"origins": 12},
             ),
             Part(
                 "sunspots", data.sunspots,
                 {"horizon": 12, "season": 132, "window_scaling": "instance", "context_length": 264, "segment": 12,
-                 "steps": 300},
+                 "steps": 300, "conformal": True},
                 {"origins": 24, "stride": 12},
             ),
             Part(

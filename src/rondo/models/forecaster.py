@@ -60,7 +60,8 @@ class ForecasterOptions(EnsembleOptions):
     """Probability of dropping values before the recurrence's output becomes a forecast."""
     linear_path: bool = False
     """Add what the network says to a linear forecast from the context, which ridge regression finds before the network
-    learns: where a linear forecast is hard to beat, the network begins there."""
+    learns: where a linear forecast is hard to beat, the network begins there, and stays there if it learns nothing
+    that is better on the validation part."""
     linear_ridge: float | None = None
     """What is added to the variance of each value of the context in that regression, in units of their mean variance:
     more of it makes a smoother forecast. Left out: 0.1."""
