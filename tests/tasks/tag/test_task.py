@@ -169,6 +169,12 @@ def test_balanced_sentences_with_rare_kinds_count_more(file: Path, tmp_path: Pat
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
+@pytest.mark.parametrize(("keep", "step"), [("best", 2), ("last", 4)])
+def test_the_page_names_the_step_that_was_kept(file: Path, tmp_path: Path, keep: str, step: int) -> None:
+    train(file, tmp_path / "m", keep=keep, evaluations=2, learning_rate=1e-9)  # the first score is as good as any
+    assert f"those of step {step}." in shown(tmp_path / "m" / "report.html")
+
+
 @pytest.mark.parametrize("scheme", ["IOB1", "BIOES", "BMES"])
 def test_what_is_evaluated_may_be_written_in_another_scheme(
     trained: tuple[Path, dict[str, Any]], tmp_path: Path, scheme: str

@@ -17,7 +17,7 @@ from rondo.data.series.windows import Windows, moments
 from rondo.errors import DataError, UsageError, is_whole
 from rondo.evaluation.forecasting.backtest import ScoredAs
 from rondo.evaluation.forecasting.folds import Fold, Refit
-from rondo.models.forecast_heads import LEVELS
+from rondo.models.forecast_heads import LEVELS, make_head
 from rondo.tasks.estimator import Estimator, finished, seed_from
 from rondo.tasks.forecast.ahead import check_ahead
 from rondo.tasks.forecast.answers import answer_frame
@@ -214,7 +214,7 @@ class Forecaster(Estimator):
             training = source
             if validation is None:
                 training, validation = held_out(source, options.data)
-            check_values(source, options.data.scaling, options.model.head)
+            check_values(source, options.data.scaling, counts=make_head(options.model.head).counts)
             model, summary = learn_forecast(training, validation, options, folder, progress=progress)
         model.config |= about_frame(source)
         self._take(model, finished(summary).history)

@@ -134,7 +134,7 @@ class ForecastModel:
 
     def check(self, source: SeriesSet) -> None:
         """Raise `DataError` where one of the rows that are read is none that this model can go on from."""
-        check_values(source, self.encoder.data.scaling, self.options.head)
+        check_values(source, self.encoder.data.scaling, counts=self.network.head.counts)
 
     def calibrate(self, windows: Windows) -> None:
         """Move quantiles by how far they are off on these windows, which nothing was learned from."""

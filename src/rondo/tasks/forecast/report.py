@@ -17,6 +17,7 @@ from rondo.inspect.card import DataPart
 from rondo.inspect.plots import learning_curves
 from rondo.ir.printing import to_latex
 from rondo.models.folder import REPORT
+from rondo.tasks.classification.report import kept_metrics
 from rondo.tasks.forecast.backtest import Backtest
 from rondo.tasks.forecast.model import ForecastModel
 from rondo.tasks.forecast.sections import add_coverage, add_folds, add_last_value, add_residuals, add_series, add_steps
@@ -188,12 +189,15 @@ def _about_interval(gain: Skill) -> str:
 
 
 def _add_curves(report: Report, run: ForecastRun) -> None:
+    keep = run.backtest.model.config["options"]["training"]["keep"]
+    kept = int(kept_metrics(run.summary, keep).get("step", run.summary.steps))
     report.section("Learning curves").plot(
         learning_curves(
             run.summary.history,
             {"loss": "training", "valid_loss": "validation"},
             metric=Metric("loss", "lower", "of scaled values", digits=3),
             mark_best="valid_loss",
+            kept=kept,
         ),
         "Loss over training. The weights that were kept are the best on the validation part, which lies between what "
         "was learned from and what was scored.",

@@ -15,6 +15,7 @@ from rondo.data.series.files import read_frames
 from rondo.evaluation.forecasting.backtest import ScoredAs
 from rondo.evaluation.forecasting.folds import Fold, left_out, named_rows, rolling_origin
 from rondo.models.folder import check_output_folder
+from rondo.models.forecast_heads import make_head
 from rondo.tasks.forecast.backtest import run_backtest
 from rondo.tasks.forecast.framing import about_frame
 from rondo.tasks.forecast.learning import EPOCHS, learn_forecast, prepare
@@ -41,7 +42,7 @@ def train_forecast(
     check_output_folder(out, resume=resume, overwrite=overwrite)
     source = from_frame(read_frames(paths), options.reading)
     options = replace(options, training=with_budget(options.training, epochs=EPOCHS))
-    check_values(source, options.data.scaling, options.model.head)
+    check_values(source, options.data.scaling, counts=make_head(options.model.head).counts)
     fold = held_back(source, options)
     source = source.with_kinds(fold.training.kinds)
     training, validation = (

@@ -8,18 +8,19 @@ from rondo.data.series import SeriesSet
 from rondo.data.series.scaling import Scaling, check_logarithm
 from rondo.errors import DataError
 
-COUNTS = "negative_binomial"
 
+def check_values(source: SeriesSet, scaling: Scaling, *, counts: bool) -> None:
+    """Raise `DataError`, which names series, column and row, for values without logarithm and for what is no count.
 
-def check_values(source: SeriesSet, scaling: Scaling, head: str) -> None:
-    """Raise `DataError`, which names series, column and row, for values without logarithm and for what is no count."""
+    ``counts`` says that the head is one of counts.
+    """
     for which in range(len(source)):
         values = source.series(which)
         if scaling in ("log", "log1p"):
             check_logarithm(source, which, values, scaling)
-        if head == COUNTS and (wrong := values < 0).any():
+        if counts and (wrong := values < 0).any():
             row = int(np.argmax(wrong))
             raise DataError(
                 f"{source.place(which, row)}, column '{source.column(which)}': {values[row]:g} is no count; counts are "
-                f"at least 0. Choose another head than {COUNTS}."
+                "at least 0. Choose a head that is not of counts."
             )

@@ -15,7 +15,7 @@ from rondo.inspect import Column, Metric, Provenance, Report
 from rondo.inspect.class_plots import MOST_CLASSES, confusion_matrix, reliability_diagram
 from rondo.inspect.plots import learning_curves
 from rondo.models.folder import REPORT
-from rondo.tasks.classification.report import add_head, add_scores
+from rondo.tasks.classification.report import add_head, add_scores, kept_metrics
 from rondo.tasks.tag.calibrating import calibration_of
 from rondo.tasks.tag.card import UNIT, commands, kinds_of, network_of, write_model_card
 from rondo.tasks.tag.judging import TagJudgement
@@ -161,7 +161,8 @@ def _add_calibration(report: Report, run: TagRun) -> None:
 
 
 def _add_curves(report: Report, run: TagRun) -> None:
-    section, best = report.section("Learning curves"), int(run.summary.best.get("step", run.summary.steps))
+    kept = kept_metrics(run.summary, run.model.config["options"]["training"]["keep"])
+    section, best = report.section("Learning curves"), int(kept.get("step", run.summary.steps))
     name = run.result["metric"]
     section.plot(
         learning_curves(
