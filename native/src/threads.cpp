@@ -24,10 +24,14 @@ constexpr int PAUSES = 2000;       // of a thread that waits, before it gives it
 constexpr int MOST_THREADS = 64;   // a bit each
 // A thread is late when another has waited so long for it, and for longer than it would have taken to do all others'
 // parts too.
-constexpr auto LATE = microseconds(100);
+constexpr auto LATE = microseconds(200);
 // One that was asleep takes so long to come.
 constexpr auto ABSENT = microseconds(200);
-// For how long there is no team then: from the shortest on, LONGER times as long each time it was late again.
+// A team is worth its waiting while that is less than one part in WORTH of its time. More is put up with until it adds up
+// to PATIENCE: threads that slept may wake on one core and share it for that long, and a virtual core pauses now and then.
+constexpr int WORTH = 4;
+constexpr auto PATIENCE = milliseconds(8);
+// For how long there is no team then: from the shortest on, LONGER times as long each time it comes to that again.
 constexpr auto SHORTEST_REST = milliseconds(20), LONGEST_REST = milliseconds(320);
 constexpr int LONGER = 4;
 
@@ -52,28 +56,38 @@ inline std::uint64_t ticks() {
 #endif
 }
 
-// When there is to be a team again.
+// When there is to be a team, and when none for a while. Several callers may race here: a sum that is lost is no harm.
 class Rest {
 public:
-    bool over() const { return Clock::now().time_since_epoch().count() >= until_.load(std::memory_order_relaxed); }
+    bool over() const { return Clock::now().time_since_epoch() >= load(until_); }
 
-    void begin() {
-        const auto now = Clock::now().time_since_epoch();
-        const auto before = Clock::duration(length_.load(std::memory_order_relaxed));
-        const auto ended = Clock::duration(until_.load(std::memory_order_relaxed));
-        if (now < ended) return;
-        const bool again = now - ended < std::max<Clock::duration>(before, milliseconds(50));
-        const Clock::duration length = again ? std::clamp<Clock::duration>(before * LONGER, SHORTEST_REST, LONGEST_REST)
-                                             : Clock::duration(SHORTEST_REST);
-        length_.store(length.count(), std::memory_order_relaxed);
-        until_.store((now + length).count(), std::memory_order_relaxed);
-        times.fetch_add(1, std::memory_order_relaxed);
+    // A team has taken so long, and so long of it waited for threads that were late.
+    void team_ended(Clock::duration took, Clock::duration waited) {
+        const auto wasted = std::max(load(wasted_) + waited - took / WORTH, Clock::duration(0));
+        store(wasted_, wasted > PATIENCE ? Clock::duration(0) : wasted);
+        if (wasted > PATIENCE) begin();
     }
 
     std::atomic<long> times{0};
 
 private:
-    std::atomic<Clock::rep> until_{0}, length_{0};
+    using Time = std::atomic<Clock::rep>;
+    static Clock::duration load(const Time& time) { return Clock::duration(time.load(std::memory_order_relaxed)); }
+    static void store(Time& time, Clock::duration value) { time.store(value.count(), std::memory_order_relaxed); }
+
+    void begin() {
+        const auto now = Clock::now().time_since_epoch();
+        const auto before = load(length_), ended = load(until_);
+        if (now < ended) return;
+        const bool again = now - ended < std::max<Clock::duration>(before, milliseconds(50));
+        const Clock::duration length = again ? std::clamp<Clock::duration>(before * LONGER, SHORTEST_REST, LONGEST_REST)
+                                             : Clock::duration(SHORTEST_REST);
+        store(length_, length);
+        store(until_, now + length);
+        times.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    Time wasted_{0}, until_{0}, length_{0};
 };
 Rest rest;
 
@@ -105,6 +119,7 @@ struct Team {
     std::atomic<int> arrived{0};
     std::atomic<unsigned> round{0};
     std::atomic<bool> late{false};  // somebody has waited too long
+    std::atomic<Clock::rep> waited{0};  // for how long
     bool dissolved = false;         // written by who arrives last
 
     int first(int thread, int threads) const {
@@ -160,8 +175,10 @@ void Crew::meet() {
         const auto since = Clock::now();
         while (waits()) {
             std::this_thread::yield();
-            if (Clock::now() - since > LATE && ticks() - came > (came - since_) * static_cast<std::uint64_t>(threads_ - 1)) {
+            const auto waited = Clock::now() - since;
+            if (waited > LATE && ticks() - came > (came - since_) * static_cast<std::uint64_t>(threads_ - 1)) {
                 team.late.store(true, std::memory_order_relaxed);
+                team.waited.store(waited.count(), std::memory_order_relaxed);
             }
         }
     }
@@ -198,9 +215,11 @@ struct Job {
         if (thread == 0) done = Clock::now();
     }
 
-    // After all threads have returned: whether some of them were late.
-    bool was_late(int threads) const {
-        return team.late || Clock::now() - done > 2 * LATE + (done - began) * (threads - 1);
+    // After all threads have returned: for how long some were waited for that were late.
+    Clock::duration waited(int threads, Clock::time_point ended) const {
+        const auto last = ended - done;
+        if (!team.late && last <= LATE + (done - began) * (threads - 1)) return Clock::duration(0);
+        return Clock::duration(team.waited) + last;
     }
 };
 
@@ -273,8 +292,9 @@ void run(int members, const std::function<void(Crew&)>& work, bool at_once) {
         work(crew);
         return;
     }
+    const auto ended = Clock::now();
+    rest.team_ended(ended - job.began, job.waited(threads, ended));
     if (job.failure) std::rethrow_exception(job.failure);
-    if (job.was_late(threads)) rest.begin();
 }
 
 }  // namespace

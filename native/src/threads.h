@@ -59,7 +59,7 @@ private:
 
 // Runs work(crew) on at most as many threads as there are members, and returns when all have returned; each member is
 // in one crew. Alone inside another parallel region or in a process made by fork, where the runtime's threads do not
-// exist, and for a while after other threads were late. The first exception of a thread is thrown again here.
+// exist, and for a while after teams have waited long for late threads. The first exception of a thread is thrown again here.
 void parallel(int members, const std::function<void(Crew&)>& work);
 
 // The same on as many threads as there are members, however late they come: for measuring what they can do.
@@ -70,7 +70,7 @@ const char* threading();
 // Looks for the runtime's functions in this shared library.
 bool use_openmp(const char* path);
 
-// How often a run went on without threads that were late.
+// How often there was no team for a while, as threads had been late.
 long times_late();
 
 }  // namespace rondo
