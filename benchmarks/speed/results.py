@@ -26,12 +26,15 @@ class Store:
         found = json.loads(self._path.read_text(encoding="utf-8")) if self._path and self._path.exists() else {}
         self._runs: list[dict[str, Any]] = found.get("runs", [])
         self._rows: dict[str, dict[str, Any]] = {row["key"]: row for row in found.get("rows", [])}
-        self._section = section
+        self._section, self._steady = section, plan.effort.steady
+        self._before = dict(self._steady.counts) if self._steady else {}
         self._runs.append(this_run(plan))
 
     def add(self, row: dict[str, Any]) -> None:
         """Keep a row, and write the file."""
         self._rows[row["key"]] = {**row, "run": len(self._runs) - 1}
+        if self._steady is not None:
+            self._runs[-1]["samples"] = {name: n - self._before[name] for name, n in self._steady.counts.items()}
         self._write()
 
     def skip(self, reason: str) -> None:

@@ -23,8 +23,11 @@ from rondo.backends import BACKENDS
 from rondo.cells import get_cell, registry
 from rondo.testing.speed.counting import SHAPES, Shape, shape_of
 from rondo.testing.speed.layers import quiet_torch
-from rondo.testing.speed.timing import FULL, QUICK
+from rondo.testing.speed.machine import peak_gauge
+from rondo.testing.speed.timing import FULL, QUICK, Steady
 
+GLANCE = 0.005
+"""Seconds of a look at the machine before and after each sample."""
 TINY = (Shape(1, 5, 4, 8), Shape(3, 4, 5, 16))
 
 
@@ -55,6 +58,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
     if arguments.rounds:
         least = min(arguments.rounds, effort.least_rounds)
         effort = dataclasses.replace(effort, rounds=arguments.rounds, least_rounds=least)
+    gauge = peak_gauge(arguments.threads, seconds=GLANCE)
+    if gauge is not None and not arguments.quick:
+        effort = dataclasses.replace(effort, steady=Steady(gauge))
     shapes = TINY if arguments.quick else SHAPES
     return Plan(
         cells=[get_cell(name) for name in arguments.cells or registry],

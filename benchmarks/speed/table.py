@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def _runs(found: dict[str, Result | None]) -> list[str]:
     """Machine and versions of what stands in the tables, with the commands; sections of one command in one line."""
     sections: dict[tuple[str, str], list[str]] = {}
     disturbed: dict[tuple[str, str], float] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
     for name, section in found.items():
         for number, run in enumerate(section["runs"] if section else []):
             own = [row for row in section["rows"] if row["run"] == number] if section else []
@@ -69,11 +71,15 @@ def _runs(found: dict[str, Result | None]) -> list[str]:
             where = f"{run['machine']}, {run['threads']} threads, {engine}"
             how = f"{run['started'][:10]}, {where}; {versions}", f"`{run['command']}`"
             sections.setdefault(how, []).append(name)
+            counts.update({(*how, kind): n for kind, n in run.get("samples", {}).items()})
             disturbed[how] = max([disturbed.get(how, 0.0), *(row.get("other_work") or 0.0 for row in own)])
     by_machine: dict[str, list[str]] = {}
     for how, names in sections.items():
         others = disturbed[how]
         note = f"; **disturbed: other work kept up to {others:.1f} cores busy**" if others >= BUSY else ""
+        if taken := counts[*how, "samples"]:
+            again, doubtful = counts[*how, "retaken"], counts[*how, "disturbed"]
+            note += f"; {taken} samples, taken again {again} times, {doubtful} disturbed all the same"
         by_machine.setdefault(how[0], []).append(f"  - {', '.join(names)}: {how[1]}{note}")
     lines = [line for machine, commands in by_machine.items() for line in (f"- {machine}", *commands)]
     return lines or ["Nothing has been measured yet."]

@@ -17,7 +17,7 @@ from rondo.data.streams import TokenStream
 from rondo.models.language_model import LanguageModelOptions
 from rondo.testing.speed.layers import OURS
 from rondo.testing.speed.machine import Watch
-from rondo.testing.speed.timing import Samples
+from rondo.testing.speed.timing import Effort, Samples, steadily
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))
 
@@ -34,20 +34,25 @@ def rows(plan: Plan) -> Iterator[Result]:
     tokens = np.random.default_rng(0).integers(VOCABULARY, size=steps * batch * length * 3 + 1).astype(np.uint8)
     source = TokenStream(tokens, batch_size=batch, bptt_length=length)
     for name in ("gru", "lstm"):
-        yield _row(name, source, steps, min(PAIRS, plan.effort.rounds), 16 if plan.quick else HIDDEN)
+        yield _row(name, source, steps, plan.effort, 16 if plan.quick else HIDDEN)
 
 
-def _row(name: str, source: TokenStream, steps: int, pairs: int, hidden: int) -> Result:
+def _row(name: str, source: TokenStream, steps: int, effort: Effort, hidden: int) -> Result:
     options = LanguageModelOptions(cell=name, layers=LAYERS, hidden=hidden, embedding=EMBEDDING)
     seconds: dict[str, list[float]] = {PLAIN: [], OURS: []}
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return rondo_seconds(options, source, steps, Path(folder))
+
+    def plain() -> float:
+        return plain_seconds(PlainModel(name.upper(), EMBEDDING, hidden, LAYERS, DROPOUT), source, steps)
+
+    takes = {PLAIN: plain, OURS: ours}
     with Watch() as watch:
-        for pair in range(pairs + 1):  # the first warms up
+        for pair in range(min(PAIRS, effort.rounds) + 1):  # the first warms up
             for who in (PLAIN, OURS) if pair % 2 else (OURS, PLAIN):
-                if who == OURS:
-                    with tempfile.TemporaryDirectory() as folder:
-                        took = rondo_seconds(options, source, steps, Path(folder))
-                else:
-                    took = plain_seconds(PlainModel(name.upper(), EMBEDDING, hidden, LAYERS, DROPOUT), source, steps)
+                took = steadily(takes[who], effort)
                 if pair:
                     seconds[who].append(took)
     samples = Samples(seconds)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rondo.testing.speed import timing
-from rondo.testing.speed.timing import Effort, Samples, interval, sample, timed, warmed
+from rondo.testing.speed.timing import RETAKES, WAIT, Effort, Samples, Steady, interval, sample, timed, warmed
 
 
 class Clock:
@@ -114,6 +114,47 @@ def test_every_round_has_all_contenders_in_changing_order(clock: Clock) -> None:
     order.clear()
     timed({"a": of("a"), "b": of("b")}, Effort(rounds=6, least_rounds=6, seed=1, warm_seconds=0.0), {"gauge": gauge})
     assert [order[i : i + 3] for i in range(4, len(order), 3)] != rounds
+
+
+def test_a_sample_is_taken_again_where_the_machine_was_not_whole(clock: Clock) -> None:
+    rates = iter([100.0, 100.0, 98.0, 70.0, 95.0, 91.0])  # before and after: whole; disturbed; whole
+    steady = Steady(lambda: next(rates), share=0.9)
+    takes = iter([1.0, 50.0, 2.0])
+    assert [steady.sample(lambda: next(takes)) for _ in range(2)] == [1.0, 2.0]
+    assert steady.counts == {"samples": 2, "retaken": 1, "disturbed": 0}
+    assert [*rates, *takes] == []
+
+
+def test_a_sample_waits_for_the_machine_but_not_for_ever(clock: Clock) -> None:
+    rates = iter([100.0, 100.0, *[60.0] * 3, 99.0, 99.0])
+
+    def gauge() -> float:
+        clock.now += WAIT / 10
+        return next(rates, 60.0)
+
+    taken: list[float] = []
+
+    def take() -> float:
+        taken.append(clock.now)
+        return clock.now
+
+    steady = Steady(gauge)
+    assert steady.sample(take) == taken[0]
+    assert steady.sample(take) == taken[1] == pytest.approx(taken[0] + 5 * WAIT / 10)  # one look after, four before
+    assert steady.counts == {"samples": 2, "retaken": 0, "disturbed": 0}
+    begun = clock.now
+    assert steady.sample(take) == taken[-1]
+    assert len(taken) == 2 + RETAKES
+    assert clock.now - begun <= RETAKES * (WAIT + 3 * WAIT / 10)
+    assert steady.counts == {"samples": 3, "retaken": RETAKES - 1, "disturbed": 1}
+
+
+def test_rounds_have_their_samples_taken_steadily(clock: Clock) -> None:
+    steady = Steady(lambda: 1.0)
+    effort = Effort(rounds=3, least_rounds=3, sample_seconds=0.5, warm_seconds=0.0, steady=steady)
+    samples = timed({"a": clock.contender(1.0), "b": clock.contender(2.0)}, effort, {"gauge": lambda: 7.0})
+    assert samples.rounds == 3
+    assert steady.counts == {"samples": 9, "retaken": 0, "disturbed": 0}
 
 
 def test_no_garbage_is_collected_in_a_sample() -> None:
