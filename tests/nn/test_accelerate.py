@@ -140,3 +140,46 @@ def test_cells_equal_torchs(kind: str, backend: str) -> None:
             ours(wrong)
     with pytest.raises((RuntimeError, ValueError)):
         ours(torch.randn(2, 2, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("backend", ["auto", "cpu", "reference"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("GRU", {"num_layers": 2, "dropout": 0.5}),
+        ("LSTM", {"batch_first": True, "bias": False}),
+        ("LSTM", {"proj_size": 2}),
+        ("RNN", {"nonlinearity": "relu", "dtype": torch.float64}),
+    ],
+)
+def test_steps_of_a_layer_equal_torchs_run_over_the_whole(kind: str, options: dict[str, Any], backend: str) -> None:
+    if backend == "cpu" and (reason := why_not()):
+        pytest.skip(reason)
+    theirs = getattr(nn, kind)(3, 5, **options).eval()
+    ours = rondo.accelerate(copy.deepcopy(theirs), backend=backend).train()
+    drawn = torch.get_rng_state()
+    stepper = ours.stepper(2)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    dtype = options.get("dtype", torch.float32)
+    x = torch.randn(2, 7, 3, dtype=dtype)
+    whole, after = theirs(x if theirs.batch_first else x.transpose(0, 1))
+    whole = whole if theirs.batch_first else whole.transpose(0, 1)
+    for t in range(7):
+        assert_close(stepper(x[:, t]), whole[:, t], dtype)
+    parts = zip("hc", after, strict=True) if kind == "LSTM" else [("h", after)]
+    for name, layers in parts:
+        for layer, state in enumerate(layers):
+            assert_close(stepper.state[f"{name}_l{layer}"], state, dtype)
+
+
+def test_a_stepper_has_the_layers_own_parameters() -> None:
+    layer = rondo.nn.GRU(3, 5)
+    stepper = layer.stepper()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(0.5)
+    x = torch.randn(1, 3)
+    with torch.no_grad():
+        assert_close(stepper(x), layer(x)[0], torch.float32)
+    with pytest.raises(UsageError, match="both directions|bidirectional|one way|direction"):
+        rondo.nn.GRU(3, 5, bidirectional=True).stepper()

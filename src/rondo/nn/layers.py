@@ -22,8 +22,10 @@ from rondo.backends.base import Weights
 from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import RondoError
+from rondo.layers.recurrent import Recurrent
 from rondo.layers.stack import unroll_stack
 from rondo.layers.state import suffix
+from rondo.layers.stepper import Stepper
 from rondo.nn.compiling import let_in
 
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
@@ -48,6 +50,13 @@ class _Layers:
             run = _run_packed_untraced if torch.compiler.is_compiling() else _run_packed
             return run(self, BACKENDS[backend], input, hx)
         return _run_padded(self, BACKENDS[backend], input, hx)
+
+    def stepper(self: Any, batch_size: int = 1, *, readout: torch.nn.Linear | None = None) -> Stepper:
+        """What goes on one step at a call, x (B, input_size), from zeros and in evaluation; see `Recurrent.stepper`.
+
+        ``readout``  a dense layer on top, run in the same call
+        """
+        return _as_recurrent(self).stepper(batch_size, readout=readout)
 
     def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
         """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
@@ -120,6 +129,24 @@ _CELLS = {
 
 def _cell(module: Any) -> Cell:
     return _CELLS[module.mode, module.proj_size > 0]
+
+
+def _as_recurrent(module: Any) -> Recurrent:
+    """The same layers, of the same parameters, which have the same names there."""
+    made = Recurrent(
+        _cell(module),
+        module.input_size,
+        module.hidden_size,
+        layers=module.num_layers,
+        bidirectional=module.bidirectional,
+        projection_size=module.proj_size or None,
+        bias=module.bias,
+        device="meta",  # nothing is drawn
+    )
+    for name in [name for name, _ in made.named_parameters()]:
+        setattr(made, name, getattr(module, name))
+    made.backend = module.backend
+    return made
 
 
 def _run_packed(module: Any, backend: Backend, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
