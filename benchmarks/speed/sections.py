@@ -86,6 +86,7 @@ SECTIONS = {
     "stream": Section("one step at a time, one sequence", stream),
     "bf16": Section("weights in bfloat16, forward", _from("reduced")),
     "scan": Section("cells without a product with the state, against the copy bandwidth", _from("scan")),
+    "recompute": Section("residuals computed again, against all kept", _from("recompute")),
     "ragged": Section("sequences of different lengths, against the full batch", _from("ragged")),
     "stack": Section("both directions and stacks, against the sum of their parts", _from("stack")),
     "busy": Section("beside competing processes, against alone", _from("busy")),

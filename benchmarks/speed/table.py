@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 PLOT = "speed.svg"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 Result = dict[str, Any]
-SECTIONS = ("train", "forward", "stream", "bf16", "scan", "ragged", "stack", "busy", "text")
+SECTIONS = ("train", "forward", "stream", "bf16", "scan", "recompute", "ragged", "stack", "busy", "text")
 
 
 def main() -> None:
@@ -49,6 +49,7 @@ def one_line(section: str, row: Result) -> str:
     figures = {
         "train": _entry, "forward": _entry, "stream": _step, "bf16": _reduced, "scan": _scan, "ragged": _ragged,
         "stack": lambda row: f"{_figure(row['of_parts'])} of the sum of its parts",
+        "recompute": lambda row: f"{_figure(row['cost'])} times as long as with all residuals kept",
         "busy": lambda row: f"{_figure(row['slower'])} times slower; torch {_figure(row['torch_slower'])}",
         "text": lambda row: f"{row['tokens_per_second']:,.0f} tokens/s, {_figure(row['ratio'])} times torch.nn",
     }  # fmt: skip
@@ -186,7 +187,8 @@ def _bf16(rows: Sequence[Result]) -> list[str]:
              "error of float32", "times as fast as torch.nn in bfloat16"]  # fmt: skip
     body = [
         [row["cell"], _shape(row), _figure(row["ratio"], bold=row["ratio"][0] < targets.BFLOAT16),
-         f"{row['error']:.1e}", f"{row['error_of_float32']:.1e}", _figure(row["against_torch"])]
+         f"{row['error']:.1e}", f"{row['error_of_float32']:.1e}",
+         _figure(row["against_torch"], bold=row["against_torch"][2] < targets.LEAST)]
         for row in rows
     ]  # fmt: skip
     note = "The error is the largest difference from float64, as a part of the largest value (of 1 if that is smaller)."
@@ -233,6 +235,22 @@ def _raggeds(rows: Sequence[Result]) -> list[str]:
     return ["### Ragged batches", "", *_markdown(heads, body)]
 
 
+def _recomputes(rows: Sequence[Result]) -> list[str]:
+    heads = ["cell", "", "B×T×I×H", "steps of a segment", "times as long as with all residuals kept", "at most",
+             "memory, MB", "with all kept, MB"]  # fmt: skip
+    body = []
+    for row in rows:
+        aim = targets.RECOMPUTE[row["input_gradient"]]
+        memory = [f"{n / 1e6:,.0f}" for n in row["memory"].values()] if row["memory"] else ["not measured"] * 2
+        case, cost = _CASES["train"][row["input_gradient"]], _figure(row["cost"], bold=row["cost"][0] > aim)
+        body.append([row["cell"], case, _shape(row), str(row["segment"]), cost, f"{aim:g}", *memory])
+    note = (
+        "Memory is what a process of its own holds at most during its first training step, beyond x and what it "
+        "held before: residuals, outputs, gradients."
+    )
+    return ['### Residuals computed again (`recompute_steps="auto"`)', "", *_markdown(heads, body), note, ""]
+
+
 def _stack(rows: Sequence[Result]) -> list[str]:
     heads = ["cell", "", "", "B×T×I×H", f"of the sum of its parts (at most {targets.PARTS})"]
     body = [
@@ -270,7 +288,8 @@ _CASES = {
 }
 _TABLES: dict[str, Callable[[Sequence[Result]], list[str]]] = {
     "train": lambda rows: _layers(rows, "train"), "forward": lambda rows: _layers(rows, "forward"), "stream": _stream,
-    "bf16": _bf16, "scan": _scans, "ragged": _raggeds, "stack": _stack, "busy": _busy, "text": _text,
+    "bf16": _bf16, "scan": _scans, "recompute": _recomputes, "ragged": _raggeds, "stack": _stack, "busy": _busy,
+    "text": _text,
 }  # fmt: skip
 
 

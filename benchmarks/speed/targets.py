@@ -32,6 +32,8 @@ BFLOAT16 = 1.6
 SCAN = {"forward": 0.70, "train": 0.60}
 """Of the copy bandwidth."""
 SCAN_LAYER = 1.15
+RECOMPUTE = {False: 1.5, True: 1.45}
+"""As long as a step that keeps all residuals, where x needs no gradient, and where it needs one."""
 RAGGED = {"uniform": 1.15, "log-normal": 1.3}
 PARTS = 1.05
 BUSY = 2.5

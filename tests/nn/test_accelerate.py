@@ -181,5 +181,11 @@ def test_a_stepper_has_the_layers_own_parameters() -> None:
     x = torch.randn(1, 3)
     with torch.no_grad():
         assert_close(stepper(x), layer(x)[0], torch.float32)
-    with pytest.raises(UsageError, match="both directions|bidirectional|one way|direction"):
+        layer.weight_hh_l0 = nn.Parameter(torch.randn(15, 5))
+        torch.nn.utils.parametrizations.weight_norm(layer, "weight_ih_l0")
+        layer.parametrizations.weight_ih_l0.original0.mul_(3)
+        stepper.refresh()
+        stepper.reset()
+        assert_close(stepper(x), layer(x)[0], torch.float32)
+    with pytest.raises(UsageError, match="direction"):
         rondo.nn.GRU(3, 5, bidirectional=True).stepper()

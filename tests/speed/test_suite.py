@@ -46,7 +46,7 @@ def run(suite: Any, out: Path, *words: str) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in out.glob("*.json")}
 
 
-@pytest.mark.parametrize("section", ["stream", "bf16", "scan", "ragged", "stack", "busy", "text"])
+@pytest.mark.parametrize("section", ["stream", "bf16", "scan", "recompute", "ragged", "stack", "busy", "text"])
 def test_every_section_runs(section: str, suite: Any, tmp_path: Path) -> None:
     found = run(suite, tmp_path, "--only", section)[section]
     assert found["rows"] or found["runs"][0]["skipped"]

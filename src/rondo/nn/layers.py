@@ -56,7 +56,7 @@ class _Layers:
 
         ``readout``  a dense layer on top, run in the same call
         """
-        return _as_recurrent(self).stepper(batch_size, readout=readout)
+        return _View(self).stepper(batch_size, readout=readout)
 
     def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
         """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""
@@ -131,22 +131,26 @@ def _cell(module: Any) -> Cell:
     return _CELLS[module.mode, module.proj_size > 0]
 
 
-def _as_recurrent(module: Any) -> Recurrent:
-    """The same layers, of the same parameters, which have the same names there."""
-    made = Recurrent(
-        _cell(module),
-        module.input_size,
-        module.hidden_size,
-        layers=module.num_layers,
-        bidirectional=module.bidirectional,
-        projection_size=module.proj_size or None,
-        bias=module.bias,
-        device="meta",  # nothing is drawn
-    )
-    for name in [name for name, _ in made.named_parameters()]:
-        setattr(made, name, getattr(module, name))
-    made.backend = module.backend
-    return made
+class _View(Recurrent):
+    """The same layers as a `Recurrent`, whose weights are the module's, whatever these are at the time."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(
+            _cell(module),
+            module.input_size,
+            module.hidden_size,
+            layers=module.num_layers,
+            bidirectional=module.bidirectional,
+            projection_size=module.proj_size or None,
+            bias=module.bias,
+            device="meta",  # nothing is drawn
+        )
+        self._parameters.clear()
+        self.module, self.backend = module, module.backend
+
+    def _parameter(self, name: str, layer: int, direction: int) -> Tensor:
+        stored: Tensor = getattr(self._modules.get("module", self), name + suffix(layer, direction))
+        return stored
 
 
 def _run_packed(module: Any, backend: Backend, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
