@@ -115,7 +115,7 @@ def test_what_is_said_to_be_kept_is_what_is_held(name: str) -> None:
         assert floats_kept(cell, sizes) <= description.kept_count + states
 
 
-@pytest.mark.parametrize(("B", "T"), [(32, 400), (8, 2500), (64, 200)])
+@pytest.mark.parametrize(("B", "T"), [(32, 400), (8, 2500), (64, 200), (1, 10_000)])
 @pytest.mark.parametrize("name", ["lstm", "gru", "lstm_layer_norm"])
 def test_at_most_four_roots_of_steps_are_alive(name: str, B: int, T: int) -> None:
     """At the peak of forward and backward, with outputs that nobody keeps; weights and a chunk come on top."""
