@@ -114,6 +114,18 @@ struct Layout {
     int B, T;
     bool reverse;
     std::shared_ptr<const Lanes> lanes;
+
+    // For each step and row of a run the number b * T + t of the step of a sequence that stands there, B * T if none.
+    void places(std::int64_t* to) const {
+        const int steps = lanes ? lanes->steps : T, rows = lanes ? lanes->rows : B;
+        for (int step = 0; step < steps; ++step) {
+            for (int row = 0; row < rows; ++row) {
+                Lanes::Place at{row, reverse ? T - 1 - step : step};
+                if (lanes) at = lanes->place[static_cast<std::size_t>(step) * rows + row];
+                *to++ = at.sequence < 0 ? std::int64_t{B} * T : std::int64_t{at.sequence} * T + at.step;
+            }
+        }
+    }
 };
 
 template <class T>
@@ -273,6 +285,7 @@ NB_MODULE(_engine, module) {
     });
     nb::class_<Layout>(module, "Layout")
         .def_prop_ro("lanes", [](const Layout& layout) { return layout.lanes != nullptr; })
+        .def("places", [](const Layout& layout, Address to) { layout.places(reinterpret_cast<std::int64_t*>(to)); })
         .def("__init__",
              [](Layout* self, int B, int T, bool reverse, std::shared_ptr<Lanes> lanes) {
                  new (self) Layout{B, T, reverse, lanes};

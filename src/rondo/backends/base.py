@@ -140,6 +140,30 @@ class BothBackend(Backend, Protocol):
         """As ``unroll``, for what is given by direction, forwards first: outputs (B, T, 2 H), and both states."""
 
 
+@runtime_checkable
+class InspectBackend(Backend, Protocol):
+    """A backend that can keep what a cell computes on the way."""
+
+    def inspect(
+        self,
+        cell: Cell,
+        weights: Weights,
+        x: Tensor,
+        state: State,
+        values: Sequence[str],
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: State | None = None,
+        zoneout: Mapping[str, float] | None = None,
+        reverse: bool = False,
+    ) -> dict[str, Tensor]:
+        """As ``unroll``, without gradients: ``values`` of each step, of those that are `visible`, as (B, T, width).
+
+        Zero beyond a sequence's length.
+        """
+
+
 class Steps(Protocol):
     """A stack of layers, and a dense layer on top of them, that goes on by a step a call; the state is inside.
 

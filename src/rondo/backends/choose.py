@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 
-from rondo.backends.base import Backend, Request
+from rondo.backends.base import Backend, InspectBackend, Request
 from rondo.backends.cpu.backend import CpuBackend
 from rondo.backends.cpu.native import why_not
 from rondo.backends.reference import ReferenceBackend
@@ -63,6 +63,13 @@ def choose(request: Request, backend: str = "auto") -> Choice:
             other = f"'{picked}' is faster" if backend == "auto" else f"'{picked}' was asked for"
             reasons[name] = refusal or f"{_COULD}; {other}"
     return Choice(BACKENDS[picked], backend, reasons)
+
+
+def choose_inspecting(request: Request, backend: str = "auto") -> InspectBackend:
+    """The backend that `choose` takes where it can `inspect`, else the fastest that can: what they see is the same."""
+    chosen = choose(request, backend).backend
+    able = (one for one in (chosen, *BACKENDS.values()) if one.refuses(request) is None)
+    return next(one for one in able if isinstance(one, InspectBackend))
 
 
 @cache

@@ -7,7 +7,8 @@ the padding, NaN included, can reach a value or a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from rondo.backends.base import Request, Weights, sizes_of
 from rondo.backends.segments import RecomputeSteps, segment_length, segments
 from rondo.cells import Cell, State
+from rondo.cells.cell import Step
+from rondo.ir.graph import size_of
+from rondo.ir.passes import visible
 
 
 class ReferenceBackend:
@@ -52,50 +56,104 @@ class ReferenceBackend:
                 lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
                 outputs=outputs,
             )  # fmt: skip
-        B, T, _ = x.shape
-        masks, zoneout = dict(masks or {}), dict(zoneout or {})
-        cuts = None if reset is None else _cuts(reset, lengths, reverse)
-        running = [B] * T
-        order = None
-        if lengths is not None:
-            # Longest first: the sequences still running at a step are then the first rows.
-            order = torch.argsort(lengths, descending=True, stable=True)
-            running = (lengths[None, :] > torch.arange(T)[:, None]).sum(1).tolist()
-            order = order.to(x.device)
-            x, state = x[order], state.select(order)
-            cuts = None if cuts is None else cuts[order]
-            initial = None if initial is None else initial.select(order)
-            masks = {name: mask[order] for name, mask in masks.items()}
-            zoneout = {part: z[order] if isinstance(z, Tensor) else z for part, z in zoneout.items()}
-        cut_at = [False] * T if cuts is None else cuts.any(0).tolist()
+        bind = partial(cell.bind, weights, sizes_of(cell, weights, x, state))
+        return _over_time(
+            bind, x, state, state.h.shape[1], lambda after: after.h,
+            lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
+            outputs=outputs,
+        )  # fmt: skip
 
+    def inspect(
+        self,
+        cell: Cell,
+        weights: Weights,
+        x: Tensor,
+        state: State,
+        values: Sequence[str],
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: State | None = None,
+        zoneout: Mapping[str, float] | None = None,
+        reverse: bool = False,
+    ) -> dict[str, Tensor]:
+        """See `InspectBackend.inspect`."""
         sizes = sizes_of(cell, weights, x, state)
-        step, rows = cell.bind(weights, sizes, masks=masks), B
-        inputs = x.unbind(1)
-        found: list[Tensor] = [x] * T
-        for t in reversed(range(T)) if reverse else range(T):
-            n = running[t]
-            if n == 0:
-                found[t] = torch.zeros_like(state.h)
-                continue
-            before = state if n == B else state.select(slice(n))
-            if cuts is not None and cut_at[t]:
-                before = _restart(before, cuts[:n, t], None if initial is None else initial.select(slice(n)))
-            if masks and n != rows:
-                step, rows = cell.bind(weights, sizes, masks={k: mask[:n] for k, mask in masks.items()}), n
-            after = step(inputs[t][:n], before)
-            if zoneout:
-                after = _keep(before, after, {p: _at(z, n, t) for p, z in zoneout.items()})
-            state = after if n == B else _join(after, state.select(slice(n, None)))
-            found[t] = after.h if n == B else torch.cat([after.h, torch.zeros_like(state.h[n:])])
+        known = visible(cell.graph)
+        widths = [size_of(cell.graph.nodes[known[name]].width, sizes) for name in values]
+        taps: dict[str, Tensor] = {}
 
-        # Stacked along time first: the memory then lies as torch's own layers lay it.
-        some = outputs and T > 0
-        sequence = torch.stack(found).transpose(0, 1) if some else state.h.new_zeros(B, 0, state.h.shape[1])
-        if order is not None:
-            back = torch.argsort(order)
-            sequence, state = sequence[back], state.select(back)
-        return sequence, state
+        def look(after: State) -> Tensor:
+            named = {**taps, **after.parts()}
+            return torch.cat([named[name].expand(len(after.h), -1) for name in values], 1)
+
+        found, _ = _over_time(
+            partial(cell.bind, weights, sizes, taps=taps), x, state, sum(widths), look,
+            lengths=lengths, reset=reset, initial=initial, zoneout=zoneout, reverse=reverse,
+        )  # fmt: skip
+        return dict(zip(values, found.split(widths, 2), strict=True))
+
+
+def _over_time(
+    bind: Callable[..., Step],
+    x: Tensor,
+    state: State,
+    width: int,
+    look: Callable[[State], Tensor],
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    initial: State | None,
+    masks: Mapping[str, Tensor] | None = None,
+    zoneout: Mapping[str, Tensor | float] | None,
+    reverse: bool,
+    outputs: bool = True,
+) -> tuple[Tensor, State]:
+    """What ``look`` sees after each step, (B, T, width), and the state at the end; ``bind(masks=)`` gives the step."""
+    B, T, _ = x.shape
+    masks, zoneout = dict(masks or {}), dict(zoneout or {})
+    cuts = None if reset is None else _cuts(reset, lengths, reverse)
+    running = [B] * T
+    order = None
+    if lengths is not None:
+        # Longest first: the sequences still running at a step are then the first rows.
+        order = torch.argsort(lengths, descending=True, stable=True)
+        running = (lengths[None, :] > torch.arange(T)[:, None]).sum(1).tolist()
+        order = order.to(x.device)
+        x, state = x[order], state.select(order)
+        cuts = None if cuts is None else cuts[order]
+        initial = None if initial is None else initial.select(order)
+        masks = {name: mask[order] for name, mask in masks.items()}
+        zoneout = {part: z[order] if isinstance(z, Tensor) else z for part, z in zoneout.items()}
+    cut_at = [False] * T if cuts is None else cuts.any(0).tolist()
+
+    step, rows = bind(masks=masks), B
+    inputs = x.unbind(1)
+    found: list[Tensor] = [x] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        n = running[t]
+        if n == 0:
+            found[t] = state.h.new_zeros(B, width)
+            continue
+        before = state if n == B else state.select(slice(n))
+        if cuts is not None and cut_at[t]:
+            before = _restart(before, cuts[:n, t], None if initial is None else initial.select(slice(n)))
+        if masks and n != rows:
+            step, rows = bind(masks={k: mask[:n] for k, mask in masks.items()}), n
+        after = step(inputs[t][:n], before)
+        if zoneout:
+            after = _keep(before, after, {p: _at(z, n, t) for p, z in zoneout.items()})
+        state = after if n == B else _join(after, state.select(slice(n, None)))
+        seen = look(after)
+        found[t] = seen if n == B else torch.cat([seen, seen.new_zeros(B - n, width)])
+
+    # Stacked along time first: the memory then lies as torch's own layers lay it.
+    some = outputs and T > 0
+    sequence = torch.stack(found).transpose(0, 1) if some else state.h.new_zeros(B, 0, width)
+    if order is not None:
+        back = torch.argsort(order)
+        sequence, state = sequence[back], state.select(back)
+    return sequence, state
 
 
 def _recomputes() -> bool:

@@ -102,14 +102,20 @@ class Cell:
         sizes: Mapping[str, int],
         *,
         masks: Mapping[str, Tensor] | None = None,
+        taps: dict[str, Tensor] | None = None,
     ) -> Step:
-        """The step as a function of ``x`` (batch, input) and the state, with the weights put in."""
+        """The step as a function of ``x`` (batch, input) and the state, with the weights put in.
+
+        ``taps`` receives at each step the values that the equations name.
+        """
         algebra = TorchAlgebra(self.parameters, weights, sizes, masks=masks)
-        options = _function_options(self)
+        function, options = self.function, _function_options(self)
+        if taps is not None:  # only the graph has all the names
+            algebra.taps, function, options = taps, replayed(self.graph), {}
 
         def step(x: Tensor, state: State) -> State:
             with activate(algebra):
-                return self.function(x, *(getattr(state, part) for part in self.state_parts), **options)
+                return function(x, *(getattr(state, part) for part in self.state_parts), **options)
 
         return step
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from rondo.ir.graph import Graph, Node
+from rondo.ir.ops import OPS
 from rondo.ir.verify import verify
 
 
@@ -28,6 +29,15 @@ def after_state(graph: Graph) -> set[int]:
         if node.op == "state" or found.intersection(node.args):
             found.add(index)
     return found
+
+
+def visible(graph: Graph) -> dict[str, int]:
+    """The values of a step that can be looked at, by name: what the equations name, and the new parts of the state.
+
+    A comparison is no number that could be shown.
+    """
+    named = {name: index for name, index in graph.names.items() if OPS[graph.nodes[index].op].kind != "compare"}
+    return {**named, **{part: graph.outputs[part] for part in graph.leaves("state")}}
 
 
 def log_scales(graph: Graph) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,16 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose
+from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose, choose_inspecting
 from rondo.backends.base import Weights
 from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
-from rondo.errors import UsageError
+from rondo.errors import UsageError, nearest
 from rondo.ir.graph import size_of
+from rondo.ir.passes import visible
 from rondo.layers.dropout import dropped, keep_mask, probability, zoneout_masks
 from rondo.layers.inputs import autocast, check_input
 from rondo.layers.masks import checked_lengths, checked_reset
-from rondo.layers.stack import Extras, last_in_pieces, unroll_stack
+from rondo.layers.stack import Extras, inspect_stack, last_in_pieces, unroll_stack
 from rondo.layers.state import StackState, suffix
 from rondo.layers.stepper import Stepper, Table
 
@@ -177,12 +179,7 @@ class Recurrent(nn.Module):
                        gradient is asked for, memory then does not grow with T, whatever the number of layers.
                        Layers below a bidirectional one keep theirs: it begins at both ends
         """
-        check_input(x, self._parameter(self._stored[0].name, 0, 0))
-        if x.dim() != 3 or x.shape[2] != self.input_size:
-            raise UsageError(f"x has shape {tuple(x.shape)}; expected (batch, time, {self.input_size})")
-        B, T, _ = x.shape
-        checked = checked_lengths(lengths, B, T)
-        resets = checked_reset(reset, B, T, x.device)
+        checked, resets = self._checked(x, lengths, reset)
         given = checked is not None, resets is not None
         backend = BACKENDS[self._runs_on(self.backend, self.training, *given, torch.is_grad_enabled())]
         x = dropped(x, self.input_dropout if self.training else 0.0, locked=self.locked_dropout)
@@ -198,7 +195,7 @@ class Recurrent(nn.Module):
             outputs=not last_only,
             recompute_steps=self.recompute_steps,
         )
-        states = self._states(state, B)
+        states = self._states(state, x.shape[0])
         if last_only and self._forgets(x, states):
             sequence, after = None, last_in_pieces(run, x, states, lengths=checked, reset=resets)
         else:
@@ -213,6 +210,42 @@ class Recurrent(nn.Module):
             return False
         given = (part for of_layer in states for state in of_layer for part in state.parts().values())
         return not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, *self.parameters(), *given)))
+
+    @torch.no_grad()
+    def inspect(
+        self,
+        x: Tensor,
+        state: StackState | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | Sequence[Sequence[bool]] | None = None,
+        values: str | Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """What the cell computes on the way: gates, candidates, all that its equations name, and its new state.
+
+        In evaluation, without gradients, for each layer and direction: "r_l0" or "z_l1_reverse" is (B, T, width),
+        zero beyond a sequence's length. ``values`` are the names that are asked for, without layer ("r"); default
+        all. The rest is as in `forward`.
+        """
+        checked, resets = self._checked(x, lengths, reset)
+        known = visible(self.cell.traced(bias=self.bias))
+        asked = [values] if isinstance(values, str) else list(known) if values is None else list(values)
+        for name in asked:
+            if name not in known:
+                raise UsageError(f"cell '{self.cell.name}' names no value '{name}'{nearest(name, known)}")
+        request = self._request(lengths=checked is not None, reset=resets is not None)
+        with self._evaluation():
+            return inspect_stack(
+                choose_inspecting(request, self.backend),
+                self.cell,
+                [[self._weights(layer, d) for d in range(self.directions)] for layer in range(self.layers)],
+                x,
+                self._states(state, x.shape[0]),
+                asked,
+                lengths=checked,
+                reset=resets,
+                extras=partial(self._extras, reset=resets is not None),
+            )
 
     def step(self, x: Tensor, state: StackState | None = None) -> tuple[Tensor, StackState]:
         """One step for x (B, input_size): the output and the state. Stepping equals running the whole."""
@@ -254,9 +287,14 @@ class Recurrent(nn.Module):
         )
 
     def _step_evaluated(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+        with self._evaluation():
+            return self.step(x, state)
+
+    @contextmanager
+    def _evaluation(self) -> Iterator[None]:
         training, self.training = self.training, False
         try:
-            return self.step(x, state)
+            yield
         finally:
             self.training = training
 
@@ -282,6 +320,14 @@ class Recurrent(nn.Module):
             if getattr(self, name):
                 shown.append(f"{name}={getattr(self, name)}")
         return ", ".join(shown if self.bias else [*shown, "bias=False"])
+
+    def _checked(self, x: Tensor, lengths: Any, reset: Any) -> tuple[Tensor | None, Tensor | None]:
+        """Lengths and reset marks as backends take them, after a look at x."""
+        check_input(x, self._parameter(self._stored[0].name, 0, 0))
+        if x.dim() != 3 or x.shape[2] != self.input_size:
+            raise UsageError(f"x has shape {tuple(x.shape)}; expected (batch, time, {self.input_size})")
+        B, T, _ = x.shape
+        return checked_lengths(lengths, B, T), checked_reset(reset, B, T, x.device)
 
     def _places(self) -> Iterator[tuple[int, int]]:
         return ((layer, direction) for layer in range(self.layers) for direction in range(self.directions))
@@ -354,21 +400,25 @@ class Recurrent(nn.Module):
         recompute = self.recompute_steps is not None
         key = (self.backend, lengths, reset, masked, recompute, gradients, like.dtype, like.device)
         if key not in self._choices:
-            request = Request(
-                cell=self.cell,
-                sizes=self._sizes(0),
-                bias=self.bias,
-                dtype=like.dtype,
-                device=like.device,
-                lengths=lengths,
-                reset=reset,
-                recurrent_dropout=masked,
-                zoneout=self.zoneout > 0,
-                gradients=gradients,
-                recompute=recompute,
-            )
+            request = self._request(lengths=lengths, reset=reset, masked=masked, gradients=gradients)
             self._choices[key] = choose(request, self.backend)
         return self._choices[key]
+
+    def _request(self, *, lengths: bool, reset: bool, masked: bool = False, gradients: bool = False) -> Request:
+        like = self._parameter(self._stored[0].name, 0, 0)
+        return Request(
+            cell=self.cell,
+            sizes=self._sizes(0),
+            bias=self.bias,
+            dtype=like.dtype,
+            device=like.device,
+            lengths=lengths,
+            reset=reset,
+            recurrent_dropout=masked,
+            zoneout=self.zoneout > 0,
+            gradients=gradients,
+            recompute=self.recompute_steps is not None,
+        )
 
 
 def _positive(name: str, value: int) -> int:

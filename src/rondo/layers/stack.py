@@ -9,11 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from rondo.backends import Backend, BothBackend, StackBackend
+from rondo.backends import Backend, BothBackend, InspectBackend, StackBackend
 from rondo.backends.base import Weights
 from rondo.backends.segments import RecomputeSteps, segments
 from rondo.cells import Cell, State
 from rondo.layers.dropout import dropped
+from rondo.layers.state import suffix
 
 PIECE = 1 << 18
 """Elements of a layer's input or output that make a piece of time."""
@@ -98,6 +99,42 @@ def unroll_stack(
         x = found[0] if len(found) == 1 else _side_by_side(found)
         after.append(ended)
     return x, after
+
+
+def inspect_stack(
+    backend: InspectBackend,
+    cell: Cell,
+    weights: Sequence[Sequence[Weights]],
+    x: Tensor,
+    states: Sequence[Sequence[State]],
+    values: Sequence[str],
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    extras: Callable[[int, int, Tensor], Extras],
+) -> dict[str, Tensor]:
+    """As `unroll_stack`, in evaluation: ``values`` of each step (B, T, width), by name, layer and direction."""
+    found: dict[str, Tensor] = {}
+    for layer, of_layer in enumerate(weights):
+        outputs = []
+        for direction, stored in enumerate(of_layer):
+            extra = extras(layer, direction, x)
+            seen = backend.inspect(
+                cell,
+                stored,
+                x,
+                states[layer][direction],
+                list(dict.fromkeys(["h", *values])),
+                lengths=lengths,
+                reset=reset,
+                initial=extra.initial,
+                zoneout=cast("Mapping[str, float] | None", extra.zoneout),  # rates, in evaluation
+                reverse=direction == 1,
+            )
+            outputs.append(seen["h"])
+            found |= {name + suffix(layer, direction): seen[name] for name in values}
+        x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
+    return found
 
 
 def last_in_pieces(

@@ -11,6 +11,7 @@ torch's own fused layer runs, or a sequence is packed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -57,6 +58,21 @@ class _Layers:
         ``readout``  a dense layer on top, run in the same call
         """
         return _View(self).stepper(batch_size, readout=readout)
+
+    def inspect(
+        self: Any,
+        input: Tensor,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        values: str | Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Gates, candidates and states of each step, from zeros and in evaluation; see `Recurrent.inspect`.
+
+        Batch and time stand in ``input``, and in what is found, as ``batch_first`` says.
+        """
+        x = input if self.batch_first else input.transpose(0, 1)
+        found = _as_recurrent(self).inspect(x, lengths=lengths, values=values)
+        return found if self.batch_first else {name: value.transpose(0, 1) for name, value in found.items()}
 
     def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
         """A function of its arguments, and so a constant for torch.compile, which need not see what is chosen how."""

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from rondo.backends.base import Request, Steps, Weights
 from rondo.backends.cpu import eager, operators  # noqa: F401  (the latter registers torch.ops.rondo)
+from rondo.backends.cpu.inspection import inspect
 from rondo.backends.cpu.native import why_not
 from rondo.backends.cpu.recompute import recompute_number
 from rondo.backends.cpu.reduced import ONLY_FORWARD, why_not_bfloat16
 from rondo.backends.cpu.scan import scan
-from rondo.backends.cpu.spec import ABSENT, MASKED, spec_for
+from rondo.backends.cpu.spec import ABSENT, MASKED, Spec, spec_for
 from rondo.backends.cpu.steps import NativeSteps
 from rondo.backends.cpu.unroll import Inputs
 from rondo.backends.reference import ReferenceBackend
@@ -103,6 +104,32 @@ class CpuBackend:
             return room if room is not None and there else torch.cat(found, 2), ended
         return torch.cat([one.transpose(0, 1) for one in found], 2, out=room).transpose(0, 1), ended
 
+    def inspect(
+        self,
+        cell: Cell,
+        weights: Weights,
+        x: Tensor,
+        state: State,
+        values: Sequence[str],
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        initial: State | None = None,
+        zoneout: Mapping[str, float] | None = None,
+        reverse: bool = False,
+    ) -> dict[str, Tensor]:
+        """See `InspectBackend.inspect`."""
+        inputs, rates = _inputs(
+            cell, weights, x, state,
+            lengths=lengths, reset=reset, initial=initial, masks=None, zoneout=zoneout,
+        )  # fmt: skip
+        if not eager.takes(inputs) or torch._C._are_functorch_transforms_active():
+            return ReferenceBackend().inspect(
+                cell, weights, x, state, values,
+                lengths=lengths, reset=reset, initial=initial, zoneout=zoneout, reverse=reverse,
+            )  # fmt: skip
+        return inspect(_spec(cell, inputs, rates), inputs, values, reverse=reverse)
+
     def scan(self, cell: Cell, vectors: Mapping[str, Tensor], given: Tensor, state: State) -> tuple[Tensor, State]:
         """See `rondo.backends.cpu.scan.scan`: a cell's recurrence alone, its pre-activations given."""
         return scan(cell, vectors, given, state)
@@ -147,9 +174,42 @@ def _unroll(
             lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout, reverse=reverse,
             outputs=outputs,
         )  # fmt: skip
+    inputs, rates = _inputs(
+        cell, weights, x, state,
+        lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout,
+    )  # fmt: skip
+    leaves = [inputs.x, *inputs.weights, *inputs.given, *inputs.fresh]
+    training = torch.is_grad_enabled() and _needs_gradient(leaves)
+    recompute = recompute_number(recompute_steps)
+    if eager.takes(inputs):
+        spec = _spec(cell, inputs, rates, dropout=bool(masks))
+        sequence, *ended = eager.unroll(
+            spec, inputs, reverse=reverse, training=training, outputs=outputs, recompute=recompute, into=into
+        )
+    else:
+        sequence, *ended, _ = torch.ops.rondo.unroll(
+            cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
+        )
+    by_name = dict(zip(_parts(cell), ended, strict=True))
+    return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
+
+
+def _inputs(
+    cell: Cell,
+    weights: Weights,
+    x: Tensor,
+    state: State,
+    *,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    initial: State | None,
+    masks: Mapping[str, Tensor] | None,
+    zoneout: Mapping[str, Tensor | float] | None,
+) -> tuple[Inputs, list[float]]:
+    """What is given, in the order of a `Spec`, and its rates of zoneout."""
     stored = [weights[p.name] for p in cell.parameters if p.name in weights]
     dtype = stored[0].dtype if stored else x.dtype
-    parts = ("h", *(part for part in cell.state_parts if part != "h"))
+    parts = _parts(cell)
     given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
     rates = [ABSENT] * len(parts)
     covers = [masks["recurrent"]] if masks else []
@@ -158,21 +218,16 @@ def _unroll(
         if isinstance(rate, Tensor):
             covers.append(rate)
         rates[number] = MASKED if isinstance(rate, Tensor) else float(rate)
-    inputs = Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset)
-    training = torch.is_grad_enabled() and _needs_gradient([inputs.x, *stored, *given, *fresh])
-    recompute = recompute_number(recompute_steps)
-    if eager.takes(inputs):
-        reduced = dtype == torch.bfloat16
-        spec = spec_for(cell.key(), len(stored) == len(cell.parameters), bool(masks), tuple(rates), reduced)
-        sequence, *ended = eager.unroll(
-            spec, inputs, reverse=reverse, training=training, outputs=outputs, recompute=recompute, into=into
-        )
-    else:
-        sequence, *ended, _ = torch.ops.rondo.unroll(
-            cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
-        )
-    by_name = dict(zip(parts, ended, strict=True))
-    return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
+    return Inputs(x if x.dtype == dtype else x.to(dtype), stored, given, fresh, covers, lengths, reset), rates
+
+
+def _spec(cell: Cell, inputs: Inputs, rates: list[float], *, dropout: bool = False) -> Spec:
+    bias, reduced = len(inputs.weights) == len(cell.parameters), inputs.x.dtype == torch.bfloat16
+    return spec_for(cell.key(), bias, dropout, tuple(rates), reduced)
+
+
+def _parts(cell: Cell) -> tuple[str, ...]:
+    return "h", *(part for part in cell.state_parts if part != "h")
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:

@@ -23,6 +23,7 @@ from rondo.cells import Cell
 from rondo.errors import UsageError, nearest
 from rondo.ir import Derivative, Graph, differentiate
 from rondo.ir.graph import Node
+from rondo.ir.passes import visible
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def lower_forward(
     for part, width in parts.items():
         program.row("state", part, width, timed=True)
     kept = {name: graph.outputs[name] for name in residuals}
-    known = {**graph.names, **{part: graph.outputs[part] for part in parts}}
+    known = visible(graph)
     for name in taps:
         if name not in known:
             raise UsageError(f"the cell has no value '{name}' to look at{nearest(name, known)}")

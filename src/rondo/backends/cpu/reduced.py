@@ -32,12 +32,16 @@ def run_reduced(spec: Spec, inputs: Inputs, *, reverse: bool, training: bool, ou
     """As `run_forward`, for tensors in bfloat16."""
     if training:
         raise UsageError(f"the engine was asked for gradients; {ONLY_FORWARD}")
-    x, weights, given, fresh, masks, lengths, reset = inputs
-    wide = Inputs(x.float(), _wide(weights), _wide(given), _wide(fresh), masks, lengths, reset)
-    sequence, *final, rest = run_forward(spec, wide, reverse=reverse, training=False, outputs=outputs)
+    sequence, *final, rest = run_forward(spec, widened(inputs), reverse=reverse, training=False, outputs=outputs)
     B, T, H = sequence.shape
-    narrow = x.new_empty(T, B, H).transpose(0, 1).copy_(sequence)
+    narrow = inputs.x.new_empty(T, B, H).transpose(0, 1).copy_(sequence)
     return [narrow, *(part.to(torch.bfloat16) for part in final), rest]
+
+
+def widened(inputs: Inputs) -> Inputs:
+    """The same in float32."""
+    x, weights, given, fresh, masks, lengths, reset = inputs
+    return Inputs(x.float(), _wide(weights), _wide(given), _wide(fresh), masks, lengths, reset)
 
 
 def _wide(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -51,7 +51,9 @@ class Spec:
         masked = (MASK + part for part, rate in zip(self.parts, self.zoneout, strict=True) if rate == MASKED)
         return (*(["recurrent"] if self.dropout else []), *masked)
 
-    def plans(self, *, training: bool, restarts: bool, dy: bool = True, dx: bool = True) -> Plans:
+    def plans(
+        self, *, training: bool, restarts: bool, dy: bool = True, dx: bool = True, taps: tuple[str, ...] = ()
+    ) -> Plans:
         """See `plans_for`."""
         rates = zip(self.parts, self.zoneout, strict=True)
         return plans_for(
@@ -62,6 +64,7 @@ class Spec:
             training=training,
             dy=dy,
             dx=dx,
+            taps=taps,
             restarts=restarts,
         )
 
@@ -153,6 +156,17 @@ def backward_step(
     if plans.backward is None:
         raise RuntimeError("plans for training have no backward plan")
     return _step(spec, plans.backward, sizes, dtype, _all_steps(spec, plans))
+
+
+def inspection_step(
+    spec: Spec, sizes: tuple[int, ...], dtype: torch.dtype, values: tuple[str, ...]
+) -> tuple[Step, Plan]:
+    """The step of a forward run that keeps these values, and its plan, which says where.
+
+    As where sequences begin inside, new states are kept in slots besides: all values then lie in one way.
+    """
+    plan = spec.plans(training=False, restarts=True, taps=values).forward
+    return _step(spec, plan, sizes, dtype, [False] * len(spec.parts)), plan
 
 
 @lru_cache(maxsize=4096)
