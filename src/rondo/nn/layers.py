@@ -71,7 +71,7 @@ class _Layers:
         Batch and time stand in ``input``, and in what is found, as ``batch_first`` says.
         """
         x = input if self.batch_first else input.transpose(0, 1)
-        found = _as_recurrent(self).inspect(x, lengths=lengths, values=values)
+        found = _View(self).inspect(x, lengths=lengths, values=values)
         return found if self.batch_first else {name: value.transpose(0, 1) for name, value in found.items()}
 
     def _runs_on(self: Any, backend: str, lengths: bool, gradients: bool) -> str:
