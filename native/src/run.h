@@ -70,7 +70,7 @@ struct Engine<T>::Run {
 
     Run(const Engine& engine, const Call<T>& call, const Packed& packed, bool backward);
 
-    // A call of a micro-kernel for all rows from 0 on; `call` points to the arrays beside it.
+    // A call of a micro-kernel for all rows from 0 on; `call` points to the arrays beside it, so it stays where it is.
     struct Ready {
         int outputs;
         rondo::Product<T> call;

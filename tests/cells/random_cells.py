@@ -52,6 +52,8 @@ BINARY = {
     "maximum": maximum,
     "minimum": minimum,
     "lt": lambda a, b: where(a < b, tanh(a), 0.3 * b),
+    "le": lambda a, b: where(a <= b, 0.5 * a, tanh(b)),
+    "gt": lambda a, b: where(a > 0.1, b, 0.5 * a),
     "ge": lambda a, b: where(a >= b, 0.25, b),
     "mixed": lambda a, b: sigmoid(a) * b + (1 - sigmoid(a)) * mean(b),
 }

@@ -16,6 +16,7 @@ CONFUSED = {
     Code.SQRT: Code.COPY, Code.FMA: Code.FMS, Code.FMS: Code.FMA, Code.FNMA: Code.FMA,
     Code.MUL_SIGMOID: Code.MUL_TANH, Code.MUL_TANH: Code.MUL_SIGMOID, Code.SIGMOID_GRADIENT: Code.TANH_GRADIENT,
     Code.TANH_GRADIENT: Code.SIGMOID_GRADIENT, Code.MAXIMUM: Code.MINIMUM, Code.COPY: Code.NEG, Code.SHARE: Code.MUL,
+    Code.MINIMUM: Code.MAXIMUM, Code.LOG: Code.EXP, Code.SOFTPLUS: Code.RELU, Code.SILU: Code.RELU,
 }  # fmt: skip
 """Another function for an instruction."""
 
