@@ -181,5 +181,5 @@ def test_a_stepper_has_the_layers_own_parameters() -> None:
     x = torch.randn(1, 3)
     with torch.no_grad():
         assert_close(stepper(x), layer(x)[0], torch.float32)
-    with pytest.raises(UsageError, match="both directions|bidirectional|one way|direction"):
+    with pytest.raises(UsageError, match=r"both directions|bidirectional|one way|direction"):
         rondo.nn.GRU(3, 5, bidirectional=True).stepper()
