@@ -264,7 +264,9 @@ def test_where_torch_runs_another_backend_shows_the_same(monkeypatch: pytest.Mon
     expected = on(layer, "reference").inspect(x)
     assert on(layer, "vendor").explain().splitlines()[1].startswith("vendor")
     assert_same(layer.inspect(x), expected)
-    monkeypatch.setattr(type(BACKENDS["cpu"]), "refuses", lambda *_: "it is not there")
+    engine = type(BACKENDS["cpu"])
+    monkeypatch.setattr(engine, "refuses", lambda *_: "it is not there")
+    monkeypatch.setattr(engine, "inspect", lambda *_, **__: pytest.fail("it was asked although it refuses"))
     assert_same(layer.inspect(x), expected)
     assert_same(on(layer, "auto").inspect(x), expected)
 
