@@ -56,7 +56,7 @@ native: $(VENV)/.installed-dev
 sanitize: $(VENV)/.installed-dev
 	$(TOOLS) for kind in address thread; do \
 	  cmake -S native --preset $$kind && cmake --build build/$$kind && \
-	  ctest --test-dir build/$$kind --output-on-failure --no-tests=ignore || failed=1; \
+	  ctest --test-dir build/$$kind --output-on-failure --no-tests=$(if $(CI),error,ignore) || failed=1; \
 	done; test -z "$$failed"
 
 cross: $(VENV)/.installed-dev

@@ -15,6 +15,9 @@
 #endif
 
 namespace rondo {
+
+bool (*no_memory_left)() = nullptr;
+
 namespace {
 
 constexpr std::size_t PAGE = 4096, HUGE_PAGE = std::size_t{2} << 20;
@@ -46,6 +49,7 @@ std::size_t rounded(std::size_t bytes) {
 }
 
 void* fresh(std::size_t bytes) {
+    if (no_memory_left && no_memory_left()) return nullptr;
     const std::size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : PAGE;
     void* data = nullptr;
 #if defined(_WIN32)
@@ -114,8 +118,13 @@ Memory::~Memory() {
     Pool& shared = pool();
     const std::lock_guard lock(shared.mutex);
     shared.in_use -= size_;
+    try {
+        shared.free.emplace(size_, Cached{data_, shared.given_back++});
+    } catch (const std::bad_alloc&) {  // no memory to remember it by
+        to_system(data_);
+        return;
+    }
     shared.cached += size_;
-    shared.free.emplace(size_, Cached{data_, shared.given_back++});
     while (shared.cached > shared.peak) {
         const auto oldest = std::min_element(shared.free.begin(), shared.free.end(), [](const auto& a, const auto& b) {
             return a.second.since < b.second.since;

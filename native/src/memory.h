@@ -41,4 +41,8 @@ PoolState pool_state();
 // Gives cached blocks back to the system.
 void release_cached();
 
+// For the native tests, nullptr otherwise: asked whenever the system is about to be asked for a block, on any thread;
+// true: there is none.
+extern bool (*no_memory_left)();
+
 }  // namespace rondo

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #if !defined(_WIN32)
 #include <dlfcn.h>
@@ -109,6 +110,9 @@ std::atomic<bool> forked{false};
 
 }  // namespace
 
+// What a thread leaves a failed team by: the failure itself is another one's.
+struct Left {};
+
 // The threads of one call of `parallel`.
 struct Team {
     explicit Team(int members_) : members(members_) {}
@@ -117,10 +121,17 @@ struct Team {
     std::atomic<std::uint64_t> begun{0};  // a bit for each thread: it has begun, or its part was taken
     std::atomic<int> absent{0};           // threads whose part was taken
     std::atomic<int> arrived{0};
-    std::atomic<unsigned> round{0};
+    std::atomic<unsigned> round{0};  // meetings, by NEXT; and FAILED, so that who waits sees both at one look
     std::atomic<bool> late{false};  // somebody has waited too long
     std::atomic<Clock::rep> waited{0};  // for how long
     bool dissolved = false;         // written by who arrives last
+
+    static constexpr unsigned FAILED = 1, NEXT = 2;
+
+    // Who waits, or comes to a meeting, leaves. The thread that failed comes to none, so that nobody writes a new round
+    // over this.
+    void fail() { round.fetch_or(FAILED, std::memory_order_release); }
+    bool failed() const { return round.load(std::memory_order_relaxed) & FAILED; }
 
     int first(int thread, int threads) const {
         return static_cast<int>(static_cast<std::int64_t>(members) * thread / threads);
@@ -164,11 +175,12 @@ void Crew::meet() {
     Team& team = *team_;
     const std::uint64_t came = ticks();
     const unsigned round = team.round.load(std::memory_order_relaxed);
+    if (round & Team::FAILED) throw Left();
     const int arrived = team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1;
     if (arrived + team.absent.load(std::memory_order_relaxed) == threads_) {
         team.arrived.store(0, std::memory_order_relaxed);
         team.dissolved = team.late.load(std::memory_order_relaxed);
-        team.round.store(round + 1, std::memory_order_release);
+        team.round.store(round + Team::NEXT, std::memory_order_release);
     } else {
         const auto waits = [&] { return team.round.load(std::memory_order_acquire) == round; };
         for (int spins = 0; spins < PAUSES && waits(); ++spins) pause();
@@ -181,6 +193,7 @@ void Crew::meet() {
                 team.waited.store(waited.count(), std::memory_order_relaxed);
             }
         }
+        if (team.failed()) throw Left();
     }
     since_ = ticks();
     if (!team.dissolved) return;
@@ -201,18 +214,24 @@ struct Job {
     Job(const std::function<void(Crew&)>& work_, int members) : work(work_), team(members) {}
 
     void run(int thread, int threads) {
-        if (!team.take(thread)) return;
+        if (!team.take(thread) || team.failed()) return;
         if (thread == 0) began = Clock::now();
         in_team = true;
         try {
             Crew crew(team, thread, threads);
             work(crew);
+        } catch (const Left&) {
         } catch (...) {
-            const std::lock_guard lock(mutex);
-            if (!failure) failure = std::current_exception();
+            fail(std::current_exception());
         }
         in_team = false;
         if (thread == 0) done = Clock::now();
+    }
+
+    void fail(std::exception_ptr thrown) {
+        const std::lock_guard lock(mutex);
+        if (!failure) failure = std::move(thrown);
+        team.fail();
     }
 
     // After all threads have returned: for how long some were waited for that were late.
@@ -292,9 +311,9 @@ void run(int members, const std::function<void(Crew&)>& work, bool at_once) {
         work(crew);
         return;
     }
+    if (job.failure) std::rethrow_exception(job.failure);  // for how long a failed team waited says nothing
     const auto ended = Clock::now();
     rest.team_ended(ended - job.began, job.waited(threads, ended));
-    if (job.failure) std::rethrow_exception(job.failure);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ public:
     }
 
     // work(member) for each of all members, by whoever does its part. Nobody returns before all are done, and what
-    // one has written is there for the others. Work must not throw, as others would wait.
+    // one has written is there for the others. Where work throws, all threads leave by an
+    // exception: those that wait at once, others when they come to the end of a phase.
     template <class Work>
     void phase(const Work& work) {
         do_parts(work);
@@ -59,7 +60,8 @@ private:
 
 // Runs work(crew) on at most as many threads as there are members, and returns when all have returned; each member is
 // in one crew. Alone inside another parallel region or in a process made by fork, where the runtime's threads do not
-// exist, and for a while after teams have waited long for late threads. The first exception of a thread is thrown again here.
+// exist, and for a while after teams have waited long for late threads. The first exception of a thread is thrown again
+// here, when all have left; what they were to write is then written in part.
 void parallel(int members, const std::function<void(Crew&)>& work);
 
 // The same on as many threads as there are members, however late they come: for measuring what they can do.

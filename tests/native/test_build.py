@@ -96,3 +96,18 @@ def test_code_of_an_instruction_set_is_reached_by_its_table_alone(instruction_se
     if not own or shutil.which("nm") is None:
         pytest.skip(f"needs nm, and the object files of {instruction_set} from `make native`")
     assert not symbols(own, "VWu") & symbols(objects - own, "TtVvWwUu")
+
+
+@pytest.mark.skipif(
+    not COMPILERS or not shutil.which("cmake") or not shutil.which("ninja"), reason="needs cmake, ninja, C++"
+)
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_compiler_without_sanitizers_is_told_of_and_fails_ci(tmp_path: Path, ci: str) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *-fsanitize*) exit 1;; esac\nexec {COMPILERS[0]} "$@"\n')
+    compiler.chmod(0o755)
+    command = ["cmake", "-S", str(REPOSITORY / "native"), "-B", str(tmp_path / "build"), "-G", "Ninja"]
+    options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DRONDO_SANITIZE=thread", "-DRONDO_MODULE=OFF", "-DRONDO_TESTS=ON"]
+    done = subprocess.run([*command, *options], env={**os.environ, "CI": ci}, capture_output=True, text=True)
+    assert (done.returncode != 0) == bool(ci)
+    assert "this compiler has no -fsanitize=thread" in " ".join(done.stderr.split())
