@@ -172,7 +172,8 @@ def _unroll(
             cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
         )
     by_name = dict(zip(parts, ended, strict=True))
-    return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
+    # Outputs that were not wanted may not be there at all: no gradient may come to them.
+    return sequence if outputs else sequence[:, :0].detach(), State(**{part: by_name[part] for part in cell.state_parts})
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:
