@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 import rondo.nn
 from rondo.backends import BACKENDS, Backend
 from rondo.backends.cpu.native import engine_module, why_not
-from rondo.cells import State, cell, get_cell, mean, registry
+from rondo.cells import State, affine, cell, get_cell, mean, product, registry, tanh
 from rondo.errors import UsageError
 from rondo.layers import Recurrent
 from rondo.testing.conformance import Case, gradients, make_case
@@ -82,6 +82,32 @@ def test_a_cell_without_arrays(dtype: torch.dtype) -> None:
     assert_close(found, expected, dtype)
     of_x = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
     assert_close(*of_x, dtype, gradients=True)
+
+
+@cell
+def one_source(x, h):
+    """Products of one value with matrices of two heights."""
+    a = tanh(affine("a", x, h))
+    return State(h=tanh(product("up", product("down", a, to="projection")) + product("same", a) + affine("b", x, a)))
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (40, 3), (3, 40), (20, 33)], ids=str)
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (2, 5), (20, 30)])
+def test_matrices_of_different_heights_with_one_source(B: int, T: int, sizes: tuple[int, int]) -> None:
+    all_sizes = {"input": 3, "hidden": sizes[0], "projection": sizes[1]}
+    random = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return (0.1 * torch.randn(*shape, generator=random, dtype=torch.float64)).requires_grad_()
+
+    weights = {p.name: leaf(*p.shape(all_sizes)) for p in one_source.parameters}
+    x, state = leaf(B, T, 3), State(h=leaf(B, sizes[0]))
+    results = []
+    for backend in (CPU, REFERENCE):
+        sequence, _ = backend.unroll(one_source, weights, x, state)
+        results.append([sequence, *torch.autograd.grad(sequence.square().sum(), [x, state.h, *weights.values()])])
+    for ours, theirs in zip(*results, strict=True):
+        assert_close(ours, theirs, torch.float64, gradients=True)
 
 
 @pytest.mark.parametrize("asked", [(), ("lengths",), ("reset", "initial")], ids=["plain", "lengths", "reset"])

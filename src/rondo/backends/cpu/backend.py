@@ -171,9 +171,10 @@ def _unroll(
         sequence, *ended, _ = torch.ops.rondo.unroll(
             cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
         )
+    if not outputs:
+        sequence = sequence[:, :0].detach()  # there may have been none, so no gradient may come to them
     by_name = dict(zip(parts, ended, strict=True))
-    # Outputs that were not wanted may not be there at all: no gradient may come to them.
-    return sequence if outputs else sequence[:, :0].detach(), State(**{part: by_name[part] for part in cell.state_parts})
+    return sequence, State(**{part: by_name[part] for part in cell.state_parts})
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:
