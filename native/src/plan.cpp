@@ -96,6 +96,7 @@ void Plan::check() const {
         for (const Left& left : outer.lefts) {
             operand(left.slot);
             require(operands[left.slot].place == Place::work, "a left side outside the working block");
+            require(operands[left.slot].width == operands[outer.lefts[0].slot].width, "left sides of different widths");
             block(left.parameter, left.block);
         }
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,15 +19,6 @@ from rondo.testing.tolerances import assert_close
 BACKENDS = ["reference"] if why_not() else ["reference", "cpu"]
 needs_engine = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 WIDE = ["gru", "lstm", "lstm_layer_norm", "gru_reset_before", "lstm_projected", "min_gru", "slstm"]
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """More than the one that tests have."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(

@@ -1,23 +1,24 @@
-"""Sizes, layouts and values at the edge, and processes and threads at the same time."""
+"""Sizes and layouts at the edge, memory, and copies of layers."""
 
 from __future__ import annotations
 
 import copy
 import io
-import multiprocessing
+import os
 import pickle
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 import rondo.nn
 from rondo.backends import BACKENDS, Backend
 from rondo.backends.cpu.native import engine_module, why_not
-from rondo.cells import State, cell, get_cell, mean, registry
+from rondo.cells import State, affine, cell, get_cell, mean, product, registry, tanh
 from rondo.errors import UsageError
 from rondo.layers import Recurrent
 from rondo.testing.conformance import Case, gradients, make_case
@@ -82,6 +83,32 @@ def test_a_cell_without_arrays(dtype: torch.dtype) -> None:
     assert_close(found, expected, dtype)
     of_x = [torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected)]
     assert_close(*of_x, dtype, gradients=True)
+
+
+@cell
+def one_source(x, h):
+    """Products of one value with matrices of two heights."""
+    a = tanh(affine("a", x, h))
+    return State(h=tanh(product("up", product("down", a, to="projection")) + product("same", a) + affine("b", x, a)))
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (40, 3), (3, 40), (20, 33)], ids=str)
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (2, 5), (20, 30)])
+def test_matrices_of_different_heights_with_one_source(B: int, T: int, sizes: tuple[int, int]) -> None:
+    all_sizes = {"input": 3, "hidden": sizes[0], "projection": sizes[1]}
+    random = torch.Generator().manual_seed(0)
+
+    def leaf(*shape: int) -> Tensor:
+        return (0.1 * torch.randn(*shape, generator=random, dtype=torch.float64)).requires_grad_()
+
+    weights = {p.name: leaf(*p.shape(all_sizes)) for p in one_source.parameters}
+    x, state = leaf(B, T, 3), State(h=leaf(B, sizes[0]))
+    results = []
+    for backend in (CPU, REFERENCE):
+        sequence, _ = backend.unroll(one_source, weights, x, state)
+        results.append([sequence, *torch.autograd.grad(sequence.square().sum(), [x, state.h, *weights.values()])])
+    for ours, theirs in zip(*results, strict=True):
+        assert_close(ours, theirs, torch.float64, gradients=True)
 
 
 @pytest.mark.parametrize("asked", [(), ("lengths",), ("reset", "initial")], ids=["plain", "lengths", "reset"])
@@ -177,34 +204,6 @@ def test_one_tensor_in_several_places() -> None:
         assert_close(ours, theirs, torch.float64, gradients=True)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["gru", "lstm", "lstm_layer_norm"])
-def test_what_is_not_a_number_stays_in_its_sequence_and_goes_on_in_time(name: str, value: float) -> None:
-    case = make_case(registry[name], (3, 6, 4, 20)).cast(torch.float32)
-    with torch.no_grad():
-        clean, _ = case.run(CPU)
-        case.x[1, 2, 0] = value
-        spoilt, state = case.run(CPU)
-        expected, expected_state = case.run(REFERENCE)
-    assert torch.equal(spoilt.isnan(), expected.isnan())
-    assert torch.equal(state.h.isnan(), expected_state.h.isnan())
-    assert torch.equal(spoilt[[0, 2]], clean[[0, 2]])
-    assert torch.equal(spoilt[1, :2], clean[1, :2])
-    assert spoilt[1].isnan().any() or value == float("inf")
-
-
-def test_subnormal_numbers_are_numbers() -> None:
-    case = make_case(get_cell("gru"), (2, 4, 3, 17)).cast(torch.float32)
-    with torch.no_grad():
-        case.x.mul_(1e-39)
-        for name, weight in case.weights.items():
-            weight.mul_(1e-3 if name.startswith("weight") else 1e-39)
-        ours, _ = CPU.unroll(case.cell, case.weights, case.x, case.state.map(lambda part: part * 1e-38))
-        theirs, _ = REFERENCE.unroll(case.cell, case.weights, case.x, case.state.map(lambda part: part * 1e-38))
-    assert ours.isfinite().all()
-    assert_close(ours, theirs, torch.float32)
-
-
 def test_outputs_changed_in_place_are_noticed() -> None:
     """Outputs are what the backward pass reads: as for torch's own fused layers, a change is an error."""
     layer = Recurrent("gru", 3, 7, backend="cpu")
@@ -255,6 +254,58 @@ def _with_little_memory(run: Any) -> None:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+FAR = 1 << 31  # elements, as counted by an int
+DISTANCES = {"sequences": (FAR + 9, 64), "steps": (64, FAR + 9), "many steps": (64, 1 << 27)}
+"""From sequence to sequence, and from step to step."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file with holes takes no space only where the system has such files")
+@pytest.mark.parametrize("asked", [(), ("reverse",), ("lengths", "reset")], ids=["plain", "reverse", "cut"])
+@pytest.mark.parametrize("far", DISTANCES)
+@pytest.mark.parametrize("name", ["gru", "min_gru"])
+def test_arrays_that_go_on_beyond_what_an_int_counts(
+    name: str, far: str, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    """x and the gradients of the outputs lie in files that are all holes, but for the pages that are written."""
+    B, T = {"sequences": (3, 40), "steps": (18, 3), "many steps": (18, 25)}[far]
+    case = make_case(get_cell(name), (B, T, 5, 20), asked).cast(torch.float32)
+    dy = torch.randn(B, T, 20, generator=torch.Generator().manual_seed(1))
+
+    def results(x: Tensor, arriving: Tensor) -> list[Tensor]:
+        leaf = x.detach().requires_grad_()
+        sequence, state = CPU.unroll(case.cell, case.weights, leaf, case.state, **case.options)
+        of = [leaf, *case.state.parts().values(), *case.weights.values()]
+        found = torch.autograd.grad([sequence, state.h], of, [arriving, torch.ones_like(state.h)])
+        with torch.no_grad():
+            _, last = CPU.unroll(case.cell, case.weights, leaf, case.state, **case.options, outputs=False)
+        return [sequence, state.h, last.h, *found]
+
+    expected = results(case.x, dy)
+    distances = DISTANCES[far]
+    with (
+        far_apart(tmp_path / "x", case.x.detach(), distances) as far_x,
+        far_apart(tmp_path / "dy", dy, distances) as far_dy,
+    ):
+        for ours, theirs in zip(results(far_x, far_dy), expected, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@contextmanager
+def far_apart(path: Path, x: Tensor, distances: tuple[int, int]) -> Iterator[Tensor]:
+    """The same values with these strides, in a file that is as large as that takes."""
+    B, T, I = x.shape
+    elements = (B - 1) * distances[0] + (T - 1) * distances[1] + I
+    assert elements > FAR
+    try:
+        whole = torch.from_file(str(path), shared=True, size=elements, dtype=x.dtype)
+    except RuntimeError as error:
+        pytest.skip(f"there is no file of {elements * x.element_size():,} bytes here, not even an empty one: {error}")
+    try:
+        yield whole.as_strided((B, T, I), (*distances, 1)).copy_(x)
+    finally:
+        path.unlink()
+
+
 def test_memory_is_given_back() -> None:
     module: Any = engine_module()
     layer = Recurrent("lstm", 16, 64, backend="cpu")
@@ -268,31 +319,6 @@ def test_memory_is_given_back() -> None:
     assert module.memory()[0] == before
 
 
-def trained(layer: Recurrent, x: Tensor) -> list[Tensor]:
-    sequence = layer(x).sequence
-    return [sequence, *torch.autograd.grad(sequence.square().sum(), list(layer.parameters()))]
-
-
-def test_several_python_threads_at_once() -> None:
-    layers = [Recurrent(name, 8, 48, backend="cpu") for name in ("gru", "lstm", "mgu", "gru")]
-    x = torch.randn(16, 20, 8)
-    alone = [trained(layer, x) for layer in layers]
-    failures: list[str] = []
-
-    def work(layer: Recurrent, expected: list[Tensor]) -> None:
-        for _ in range(15):
-            for ours, theirs in zip(trained(layer, x), expected, strict=True):
-                if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
-                    failures.append(layer.cell.name)
-
-    threads = [threading.Thread(target=work, args=pair) for pair in zip(layers, alone, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-
-
 def test_copies_and_pickles() -> None:
     x = torch.randn(2, 5, 3)
     for layer in (Recurrent("lstm_peephole", 3, 6, layers=2, backend="cpu"), rondo.nn.GRU(3, 6, batch_first=True)):
@@ -304,34 +330,3 @@ def test_copies_and_pickles() -> None:
             assert torch.equal(other(x)[0], expected)
             other(x)[0].sum().backward()
         assert all(parameter.grad is None for parameter in layer.parameters())
-
-
-class Encoded(Dataset[Tensor]):
-    """Examples that a recurrent layer has already seen, in the worker."""
-
-    def __init__(self, layer: Recurrent) -> None:
-        self.layer = layer
-
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, i: int) -> Tensor:
-        x = torch.linspace(-1, 1, 60, dtype=torch.float64).view(1, 20, 3) * (i + 1)
-        sequence = self.layer(x).sequence
-        (gradient,) = torch.autograd.grad(sequence.sum(), [self.layer.weight_hh_l0])
-        return torch.cat([sequence.detach().flatten(), gradient.flatten()])
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
-def test_workers_that_were_forked() -> None:
-    """Teams of threads do not survive a fork; the engine must not wait for them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        data = Encoded(Recurrent("gru", 3, 64, dtype=torch.float64, backend="cpu"))
-        expected = torch.stack([data[i] for i in range(len(data))])
-        loader = DataLoader(data, batch_size=2, num_workers=2, multiprocessing_context="fork")
-        assert_close(torch.cat(list(loader)), expected, torch.float64, gradients=True)
-        assert_close(data[3], expected[3], torch.float64, gradients=True)
-    finally:
-        torch.set_num_threads(before)

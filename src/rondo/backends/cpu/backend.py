@@ -190,8 +190,10 @@ def _unroll(
         sequence, *ended, _ = torch.ops.rondo.unroll(
             cell.key(), *inputs, rates, bool(masks), reverse, recompute, training, outputs
         )
+    if not outputs:
+        sequence = sequence[:, :0].detach()  # there may have been none, so no gradient may come to them
     by_name = dict(zip(_parts(cell), ended, strict=True))
-    return sequence if outputs else sequence[:, :0], State(**{part: by_name[part] for part in cell.state_parts})
+    return sequence, State(**{part: by_name[part] for part in cell.state_parts})
 
 
 def _inputs(

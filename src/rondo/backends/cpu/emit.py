@@ -99,7 +99,9 @@ class _Emission:
         return Instruction(code, self._operand(job.value), tuple(self._operand(arg) for arg in value.args))
 
     def _outers(self) -> tuple[Outer, ...]:
-        by_right: dict[int, list[tuple[int, str, int]]] = {}
+        # Lefts of one width go together, as an engine takes them by panels.
+        alike: dict[tuple[int, str], list[tuple[int, str, int]]] = {}
         for left, right, (parameter, block) in self.program.outers:
-            by_right.setdefault(self._operand(right), []).append((self._operand(left), parameter, block))
-        return tuple(Outer(right, tuple(lefts)) for right, lefts in by_right.items())
+            number = self._operand(left)
+            alike.setdefault((self._operand(right), self.operands[number].width), []).append((number, parameter, block))
+        return tuple(Outer(right, tuple(lefts)) for (right, _), lefts in alike.items())

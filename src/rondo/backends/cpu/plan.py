@@ -178,7 +178,7 @@ class Constant:
 class Outer:
     """Gradients of matrix blocks that have one right side: ``sum over t and rows of left rightᵀ``.
 
-    ``lefts``: operands, slots of a working step block that stand until the end of a chunk, with the parameter
+    ``lefts``: operands of one width, slots of a working block that stand until the end of a chunk, with the parameter
     and block each belongs to (one slot may serve several). ``right``: an operand in a row buffer.
     """
 

@@ -192,6 +192,8 @@ class _Verification:
             _require(plan.rows[plan.operands[outer.right].index].timed, "an outer product of a value without time")
             _require(not plan.operands[outer.right].ahead, "an outer product of a state that is ahead")
             self._read(outer.right)
+            widths_of_lefts = {plan.operands[left].width for left, _, _ in outer.lefts}
+            _require(len(widths_of_lefts) == 1, "an outer product with left sides of different widths")
             for left, name, block in outer.lefts:
                 _require(plan.operands[left].place == Place.WORK, "an outer product of something else than a slot")
                 self._read(left)
