@@ -28,6 +28,7 @@ from tests.backends.cpu.sets import SETS
 from tests.cells.random_cells import random_cell
 
 EXAMPLES = int(os.environ.get("RONDO_EXAMPLES", "150"))
+KINDS, DTYPES = ("training", "recomputing", "inference", "steps"), (torch.float32, torch.float64)
 FEW, MANY = (6, 8, 40), (40, 60, 72)
 """The most of B, T and H."""
 SHARPEST = 1e-9
@@ -146,7 +147,7 @@ def draw(data: st.DataObject, kind: str, most: tuple[int, int, int], dtype: torc
     elif "rate" in asked:
         options["zoneout"] = dict.fromkeys(widths, 0.3)
     outer = [normal(B, T, widths["h"]), *(normal(B, n) for n in widths.values())]
-    return Drawn(cell, sizes, leaves, outer, options, kind == "training").cast(dtype)
+    return Drawn(cell, sizes, leaves, outer, options, kind in ("training", "recomputing")).cast(dtype)
 
 
 def too_far(drawn: Drawn, found: Results, expected: Results, most: tuple[int, int, int]) -> dict[str, float]:
@@ -174,20 +175,20 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=-(-EXAMPLES // (len(KINDS) * len(DTYPES))),
     deadline=None,
     derandomize="RONDO_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
 @given(st.data())
-def test_random_cells(data: st.DataObject) -> None:
-    kind = data.draw(st.sampled_from(["training", "training", "inference", "steps"]))
-    dtype = data.draw(st.sampled_from([torch.float64, torch.float32]))
+def test_random_cells(kind: str, dtype: torch.dtype, data: st.DataObject) -> None:
     most = data.draw(st.sampled_from([FEW] * 5 + [MANY]))
     drawn = draw(data, kind, most, dtype)
-    recompute = data.draw(st.sampled_from([None, None, 1, 3, "auto"])) if kind == "training" else None
+    recompute = data.draw(st.sampled_from([1, 3, "auto"])) if kind == "recomputing" else None
     expected = drawn.cast(torch.float64).run("reference")
     isa, team = data.draw(st.sampled_from(SETS)), data.draw(st.integers(1, 2))
     with pytest.MonkeyPatch.context() as patch, threads(team):
