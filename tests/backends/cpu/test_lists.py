@@ -144,6 +144,6 @@ def test_every_instruction_set_is_built_chosen_and_tested() -> None:
     assert set(re.findall(r'(?m)^    isa = "(\w+)"$', forced)) == sets
     (drawn_from,) = re.findall(
         r"(?m)^SETS = \[isa for isa in \((.*?)\)",
-        (tests / "backends" / "cpu" / "test_random_cells.py").read_text(encoding="utf-8"),
+        (tests / "backends" / "cpu" / "sets.py").read_text(encoding="utf-8"),
     )
     assert set(re.findall(r"\w+", drawn_from)) == sets
