@@ -65,7 +65,7 @@ class Recurrent(nn.Module):
     ``init``, ``forget_bias``, ``chrono``   see `Cell.initialise`
     ``recompute_steps``    what the backward pass needs is computed again, in segments of so many steps, from the
                            states that are kept before each; "auto" makes as many segments as each has steps.
-                           Memory then grows with the root of T, a training step takes about a third more time
+                           Memory then grows with the root of T, a training step takes 1.1 to 1.6 times as long
     ``backend``            ``"auto"`` or the name of one; `explain` says which runs and why not another
     """
 
