@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from sections import Plan, Result
 
-from rondo.backends.segments import segment_length
+from rondo.backends.segments import RecomputeSteps, segment_length
 from rondo.cells import Cell, get_cell
 from rondo.layers import Recurrent
 from rondo.testing.speed.counting import Shape, shape_of
@@ -48,13 +48,13 @@ def _row(plan: Plan, case: Case) -> Result:
     }  # fmt: skip
 
 
-def _run(case: Case, steps: str | None, backend: str) -> Run:
+def _run(case: Case, steps: RecomputeSteps | None, backend: str) -> Run:
     layer = _layer(case.cell, case.shape, steps, backend)
     return job(case, Contender(lambda x: layer(x)[0], list(layer.parameters())), *inputs(case))
 
 
-def _layer(cell: Cell, shape: Shape, steps: str | None, backend: str = "auto") -> Recurrent:
-    return Recurrent(cell, shape.I, shape.H, recompute_steps=steps, backend=backend)  # type: ignore[arg-type]
+def _layer(cell: Cell, shape: Shape, steps: RecomputeSteps | None, backend: str = "auto") -> Recurrent:
+    return Recurrent(cell, shape.I, shape.H, recompute_steps=steps, backend=backend)
 
 
 def _peak_of_a_process(case: Case, again: bool) -> float:
