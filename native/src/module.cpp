@@ -12,6 +12,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
 #include "dispatch.h"
@@ -148,14 +149,14 @@ Packed packed_for(const Engine<T>& engine, const Call<T>& call, const Addresses&
     return engine.pack(pointers<const T>(parameters), std::ptrdiff_t{call.rows()} * call.steps());
 }
 
-// A tensor of so many elements, not initialised, in memory that is used again when the tensor is gone.
+// A DLPack capsule of so many elements, not initialised, in memory that is used again when its tensor is gone.
 template <class T>
 nb::object empty(std::ptrdiff_t elements) {
     auto owner = std::make_unique<Memory>(checked_bytes(sizeof(T), {elements}));
     T* const data = owner->template as<T>();
     const nb::capsule capsule(owner.release(), [](void* p) noexcept { delete static_cast<Memory*>(p); });
     const std::size_t shape[] = {static_cast<std::size_t>(elements)};
-    return nb::cast(nb::ndarray<nb::pytorch, T>(data, 1, shape, capsule));
+    return nb::cast(nb::ndarray<T>(data, 1, shape, capsule));
 }
 
 template <class T>
@@ -293,6 +294,16 @@ NB_MODULE(_engine, module) {
              nb::arg("batch"), nb::arg("steps"), nb::arg("reverse") = false, nb::arg("lanes").none() = nb::none());
     nb::class_<Packed>(module, "Packed");
     module.def("empty_bytes", &empty<std::uint8_t>);
+    // Whether rows of so many bytes, so far apart in the first array and without gaps in the second, are the same.
+    module.def("same_rows", [](Address first, Address second, std::ptrdiff_t rows, std::ptrdiff_t bytes,
+                               std::ptrdiff_t apart) {
+        const auto* one = reinterpret_cast<const std::byte*>(first);
+        const auto* other = reinterpret_cast<const std::byte*>(second);
+        for (std::ptrdiff_t i = 0; i < rows; ++i) {
+            if (std::memcmp(one + i * apart, other + i * bytes, static_cast<std::size_t>(bytes)) != 0) return false;
+        }
+        return true;
+    });
     bind_engine<float>(module, "Float32");
     bind_engine<double>(module, "Float64");
     bind_stepper<float>(module, "Float32");
@@ -302,6 +313,11 @@ NB_MODULE(_engine, module) {
         const Kernels<float>* kernels = choose_kernels<float>(isa.c_str());
         return kernels ? kernels->name : "";
     }, nb::arg("isa") = "");
+    // What RONDO_ISA says now; Python's own way to the environment costs as much as a small step of a layer.
+    module.def("forced", []() -> std::string {
+        const char* const isa = std::getenv("RONDO_ISA");
+        return isa ? isa : "";
+    });
     module.def("has_bfloat16", [] { return bfloat16_kernels() != nullptr; });
     module.def("use_openmp", &use_openmp);
     module.def("threading", &threading);

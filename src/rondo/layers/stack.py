@@ -31,6 +31,9 @@ class Extras:
     zoneout: Mapping[str, Tensor | float] | None = None
 
 
+_NONE = Extras()
+
+
 def unroll_stack(
     backend: Backend,
     cell: Cell,
@@ -60,7 +63,7 @@ def unroll_stack(
     for layer, of_layer in enumerate(weights):
         if layer and layer_dropout:
             x = dropped(x, layer_dropout, locked=locked)
-        given = [extras(layer, direction, x) if extras else Extras() for direction in range(len(of_layer))]
+        given = [extras(layer, direction, x) if extras else _NONE for direction in range(len(of_layer))]
         wanted = outputs or layer < len(weights) - 1
         if len(given) == 2 and hasattr(backend, "unroll_both"):
             x, ended = cast("BothBackend", backend).unroll_both(

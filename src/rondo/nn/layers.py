@@ -12,6 +12,7 @@ torch's own fused layer runs, or a sequence is packed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ class _Layers:
     _runs_on._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _choose(self: Any, *, lengths: bool = False, gradients: bool = False) -> Choice:
-        weight = self.weight_hh_l0
+        weight = _stored(self, "weight_hh_l0")
         known: dict[Any, Choice] = self.__dict__.setdefault("_rondo_choices", {})
         recompute = checked_steps(self.recompute_steps) is not None
         key = (self.backend, lengths, gradients, recompute, weight.dtype, weight.device)
@@ -201,9 +202,8 @@ def _run_padded(module: Any, backend: Backend, x: Tensor, hx: Any) -> tuple[Tens
         if single:
             hx = tuple(part.unsqueeze(1) for part in hx) if module.mode == "LSTM" else hx.unsqueeze(1)
     x = x.unsqueeze(batch_dim) if single else x
-    if hx is None:
-        hx = _zeros(module, x.shape[batch_dim], x)
-    module.check_forward_args(x, hx, None)
+    if hx is not None or x.shape[2] != module.input_size or x.dtype != _stored(module, "weight_ih_l0").dtype:
+        module.check_forward_args(x, _zeros(module, x.shape[batch_dim], x) if hx is None else hx, None)
     if x.shape[1 - batch_dim] == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     sequence, hidden = _run(module, backend, x if module.batch_first else x.transpose(0, 1), hx, None)
@@ -224,28 +224,57 @@ def _run(module: Any, backend: Backend, x: Tensor, hx: Any, lengths: Tensor | No
     """Between torch's form of the state, stacked over layers and directions, and named parts by layer."""
     cell = _cell(module)
     directions = 2 if module.bidirectional else 1
-    parts = hx if module.mode == "LSTM" else (hx,)
-    if any(part.dtype != x.dtype for part in parts) and not torch.is_autocast_enabled(x.device.type):
-        found = " and ".join(str(part.dtype) for part in parts)
-        raise RuntimeError(f"Input and hidden tensors are not the same dtype: {x.dtype}, hidden {found}")
-    rows = list(zip(*(part.unbind(0) for part in parts), strict=True))
-    states = [State(**dict(zip(cell.state_parts, row, strict=True))) for row in rows]
-    places = [range(i, i + directions) for i in range(0, len(states), directions)]
+    states = _begun(module, cell, x.shape[0], x) if hx is None else _unstacked(module, cell, x, hx)
+    layers = range(module.num_layers)
     sequence, after = unroll_stack(
         backend,
         cell,
-        [[_weights(module, layer, d) for d in range(directions)] for layer in range(module.num_layers)],
+        [[_weights(module, layer, d) for d in range(directions)] for layer in layers],
         x,
-        [[states[place] for place in of_layer] for of_layer in places],
+        [states[layer * directions : (layer + 1) * directions] for layer in layers],
         lengths=lengths,
         layer_dropout=module.dropout if module.training else 0.0,
         recompute_steps=module.recompute_steps,
     )
     ended = [state.parts() for of_layer in after for state in of_layer]
-    hidden = tuple(torch.stack([state[part] for state in ended]) for part in cell.state_parts)
+    if len(ended) == 1:
+        hidden = tuple(ended[0][part].unsqueeze(0) for part in cell.state_parts)
+    else:
+        hidden = tuple(torch.stack([state[part] for state in ended]) for part in cell.state_parts)
     return sequence, hidden if module.mode == "LSTM" else hidden[0]
 
 
+def _begun(module: Any, cell: Cell, B: int, like: Tensor) -> list[State]:
+    """Zeros for each layer and direction."""
+    H = module.hidden_size
+    widths = [((module.proj_size or H) if part == "h" else H, part) for part in cell.state_parts]
+    places = module.num_layers * (2 if module.bidirectional else 1)
+    return [State(**{part: like.new_zeros(B, units) for units, part in widths}) for _ in range(places)]
+
+
+def _unstacked(module: Any, cell: Cell, x: Tensor, hx: Any) -> list[State]:
+    """What was given, by layer and direction."""
+    parts = hx if module.mode == "LSTM" else (hx,)
+    if any(part.dtype != x.dtype for part in parts) and not torch.is_autocast_enabled(x.device.type):
+        found = " and ".join(str(part.dtype) for part in parts)
+        raise RuntimeError(f"Input and hidden tensors are not the same dtype: {x.dtype}, hidden {found}")
+    rows = zip(*(part.unbind(0) for part in parts), strict=True)
+    return [State(**dict(zip(cell.state_parts, row, strict=True))) for row in rows]
+
+
 def _weights(module: Any, layer: int, direction: int) -> Weights:
-    names = {kind: kind + suffix(layer, direction) for kind in _KINDS}
-    return {kind: getattr(module, name) for kind, name in names.items() if hasattr(module, name)}
+    names = _names(layer, direction, module.bias, module.proj_size > 0)
+    return {kind: _stored(module, name) for kind, name in names}
+
+
+@lru_cache(maxsize=256)
+def _names(layer: int, direction: int, bias: bool, projected: bool) -> tuple[tuple[str, str], ...]:
+    """What a layer has, and what it is called in the module."""
+    there = {"bias_ih": bias, "bias_hh": bias, "weight_hr": projected}
+    return tuple((kind, kind + suffix(layer, direction)) for kind in _KINDS if there.get(kind, True))
+
+
+def _stored(module: Any, name: str) -> Tensor:
+    """A parameter, where torch keeps it. It is not there if something computes it (parametrizations)."""
+    stored: Tensor | None = module._parameters.get(name)
+    return getattr(module, name) if stored is None else stored

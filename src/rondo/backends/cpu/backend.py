@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -178,8 +179,7 @@ def _unroll(
         cell, weights, x, state,
         lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout,
     )  # fmt: skip
-    leaves = [inputs.x, *inputs.weights, *inputs.given, *inputs.fresh]
-    training = torch.is_grad_enabled() and _needs_gradient(leaves)
+    training = torch.is_grad_enabled() and _needs_gradient(inputs)
     recompute = recompute_number(recompute_steps)
     if eager.takes(inputs):
         spec = _spec(cell, inputs, rates, dropout=bool(masks))
@@ -228,6 +228,7 @@ def _spec(cell: Cell, inputs: Inputs, rates: list[float], *, dropout: bool = Fal
     return spec_for(cell.key(), bias, dropout, tuple(rates), reduced)
 
 
+@lru_cache(maxsize=256)
 def _parts(cell: Cell) -> tuple[str, ...]:
     return "h", *(part for part in cell.state_parts if part != "h")
 
@@ -240,5 +241,5 @@ def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> 
     return [by_name[part] if by_name[part].dtype == dtype else by_name[part].to(dtype) for part in parts]
 
 
-def _needs_gradient(tensors: Sequence[Tensor]) -> bool:
-    return any(tensor.requires_grad for tensor in tensors)
+def _needs_gradient(inputs: Inputs) -> bool:
+    return any(one.requires_grad for one in (*inputs.weights, inputs.x, *inputs.given, *inputs.fresh))

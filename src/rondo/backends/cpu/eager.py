@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import islice
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from rondo.backends.cpu.spec import Spec
 from rondo.backends.cpu.unroll import Inputs, empty, run_backward, run_forward
 from rondo.errors import UsageError
 
-_PLAIN = (Tensor, torch.nn.Parameter)
+_PLAIN = frozenset((Tensor, torch.nn.Parameter))
 _BEGUN_BEFORE = (
     "a layer ran on the engine before forward-mode differentiation began, and its derivative is asked for inside. "
     "Run the layer inside too (torch.func.jvp, or under dual_level), or set its backend to 'reference'"
@@ -35,7 +35,7 @@ def takes(inputs: Inputs) -> bool:
         return False
     if inputs.x.dtype == torch.bfloat16 and torch._C._are_functorch_transforms_active():
         return False
-    return type(inputs.x) in _PLAIN and all(type(weight) in _PLAIN for weight in inputs.weights)
+    return type(inputs.x) in _PLAIN and _PLAIN.issuperset(map(type, inputs.weights))
 
 
 def forward_mode() -> bool:
@@ -64,17 +64,18 @@ def unroll(
         return run_forward(spec, inputs, reverse=reverse, training=training, outputs=outputs, into=into)[:-1]
     x, weights, given, fresh, masks, lengths, reset = inputs
     recompute = recompute if in_segments(spec, inputs, recompute=recompute, outputs=outputs) else NEVER
-    run = _Run(spec, reverse, outputs, recompute, (1, len(weights), len(given), len(fresh), len(masks)))
+    ends = tuple(accumulate((1, len(weights), len(given), len(fresh), len(masks))))
+    run = _Run(spec, reverse, outputs, recompute, ends)
     made: Sequence[Tensor] = _applied(_Unroll, run, lengths, reset, x, *weights, *given, *fresh, *masks)
     return made[:-1]
 
 
-def _applied(function: type[torch.autograd.Function], *args: Any) -> Any:
+def _applied(function: type[torch.autograd.Function], run: _Run, *tensors: Tensor | None) -> Any:
     """`apply` without its binding of default arguments, which takes longer than a small run."""
     if torch._C._are_functorch_transforms_active():
-        return function.apply(*args)
+        return function.apply(run, *tensors)
     plain: Any = super(torch.autograd.Function, function)
-    return plain.apply(*unwrap_dead_wrappers(args))
+    return plain.apply(run, *unwrap_dead_wrappers(tensors))
 
 
 def room_for_both(x: Tensor, weights: Sequence[Tensor], shape: tuple[int, int, int]) -> Tensor | None:
@@ -86,7 +87,7 @@ def room_for_both(x: Tensor, weights: Sequence[Tensor], shape: tuple[int, int, i
         return None
     if torch._C._are_functorch_transforms_active() or forward_mode():
         return None
-    if any(type(one) not in _PLAIN for one in (x, *weights)) or weights[0].dtype == torch.bfloat16:
+    if not _PLAIN.issuperset(map(type, (x, *weights))) or weights[0].dtype == torch.bfloat16:
         return None
     return empty(math.prod(shape), weights[0].detach()).view(shape)
 
@@ -98,12 +99,19 @@ class _Run(NamedTuple):
     reverse: bool
     outputs: bool
     recompute: int
-    counts: tuple[int, ...]
+    ends: tuple[int, ...]
+    """How far x, the weights, the given state, the fresh one and the masks go in it."""
 
     def inputs(self, lengths: Tensor | None, reset: Tensor | None, tensors: Sequence[Tensor]) -> Inputs:
-        one_by_one = iter(tensors)
-        x, weights, given, fresh, masks = (list(islice(one_by_one, count)) for count in self.counts)
-        return Inputs(x[0], weights, given, fresh, masks, lengths, reset)
+        x, weights, given, fresh, masks = self.ends
+        return Inputs(
+            tensors[0], tensors[x:weights], tensors[weights:given], tensors[given:fresh], tensors[fresh:masks],
+            lengths, reset,
+        )  # fmt: skip
+
+    def without_gradient(self) -> list[None]:
+        """One for each mask."""
+        return [None] * (self.ends[-1] - self.ends[-2])
 
     def forward(self, inputs: Inputs) -> list[Tensor]:
         if self.recompute:
@@ -147,7 +155,7 @@ class _Unroll(torch.autograd.Function):
             found = _Derivative.apply(run, needs_x, lengths, reset, sequence, rest, *tensors, *arrived)
         else:
             found = run.backward(run.inputs(lengths, reset, tensors), arrived, needs_x, sequence, rest)
-        return None, None, None, found[0] if needs_x else None, *found[1:], *([None] * run.counts[-1])
+        return None, None, None, found[0] if needs_x else None, *found[1:], *run.without_gradient()
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -171,7 +179,7 @@ class _Derivative(torch.autograd.Function):
         rest: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        many = sum(run.counts)
+        many = run.ends[-1]
         inputs = run.inputs(lengths, reset, tensors[:many])
         return tuple(run.backward(inputs, tensors[many:], needs_x, sequence, rest))
 
@@ -185,12 +193,12 @@ class _Derivative(torch.autograd.Function):
     def backward(ctx: Any, *seconds: Tensor | None) -> tuple[Tensor | None, ...]:
         run: _Run = ctx.run
         lengths, reset, *tensors = ctx.saved_tensors
-        many = sum(run.counts)
+        many = run.ends[-1]
         inputs = run.inputs(lengths, reset, tensors[:many])
         leaves, arriving = second_derivative(
             run.spec, inputs, tensors[many:], seconds, reverse=run.reverse, needs_x=ctx.needs_x
         )
-        return *([None] * 6), *leaves, *([None] * run.counts[-1]), *arriving
+        return *([None] * 6), *leaves, *run.without_gradient(), *arriving
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:

@@ -47,7 +47,8 @@ def why_not() -> str | None:
 
 def forced() -> str:
     """The instruction set that ``RONDO_ISA`` asks for, or nothing."""
-    return os.environ.get("RONDO_ISA", "")
+    module = engine_module()
+    return os.environ.get("RONDO_ISA", "") if module is None else str(module.forced())
 
 
 def _openmp() -> str | None:

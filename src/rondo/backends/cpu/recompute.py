@@ -66,7 +66,7 @@ def forward_in_segments(
     befores = run.befores(rest)
     sequence = no_outputs(x, run.step)
     if outputs:
-        sequence = outputs_for(x, run.step.widths[0], restarts=run.restarts, reverse=reverse)
+        sequence, _ = outputs_for(x, run.step.widths[0], restarts=run.restarts, reverse=reverse)
         sequence[:, max(segment.end for segment in run.cut) :] = 0  # where no segment writes
     for segment in run.cut:
         before = [part[segment.begin // run.length] for part in befores]
@@ -89,7 +89,7 @@ def backward_in_segments(
 ) -> list[Tensor]:
     """As `run_backward`."""
     run = _Segments(spec, inputs, reverse, recompute)
-    x, weights, _, fresh = inputs[:4]
+    x = inputs.x
     dy = grads[0]
     threads = torch.get_num_threads()
     step = backward_step(spec, run.sizes, x.dtype, run.restarts, dy is not None, needs_x, threads, forced())
@@ -98,7 +98,7 @@ def backward_in_segments(
     befores = run.befores(rest)
     carried = [None if grad is None else grad.contiguous() for grad in grads[1:]]
     dx = gradient_for_x(x, restarts=run.restarts) if needs_x else x.new_empty(0)
-    dweights, dfresh = room_like(weights), [torch.zeros_like(part) for part in fresh]
+    dweights, dfresh = room_like(run.weights), [torch.zeros_like(part) for part in run.fresh]
     sums = empty(step.native.sums_size, x)
     for segment in reversed(run.cut):
         begin, end = segment.begin, segment.end
@@ -106,7 +106,7 @@ def backward_in_segments(
         layout = run.forward(segment, before, room_like(before), None)
         inside, covers = run.inside(segment)
         arrived = None if dy is None else dense(dy[:, begin:end])
-        dgiven, dfresh_here = room_like(before), room_like(fresh)
+        dgiven, dfresh_here = room_like(before), room_like(run.fresh)
         step.native.backward(
             tight,
             layout.native,
@@ -152,7 +152,7 @@ class _Segments:
         self.weights = [weight.contiguous() for weight in weights]
         self._packed = self.step.native.pack(addresses(self.step, self.weights), x.shape[0] * T)
         self._room = room_for(spec, self.sizes, self.restarts)
-        self._fresh = [part.contiguous() for part in fresh]
+        self.fresh = [part.contiguous() for part in fresh]
         self.residuals = x.new_empty(0, dtype=torch.uint8)
         """Of the segment that was run last."""
 
@@ -168,7 +168,7 @@ class _Segments:
         if segment.anew is None:
             return state
         anew = segment.anew[:, None]
-        fresh = self._fresh or [part.new_zeros(()) for part in state]
+        fresh = self.fresh or [part.new_zeros(()) for part in state]
         return [torch.where(anew, other, part) for other, part in zip(fresh, state, strict=True)]
 
     def inside(self, segment: Segment) -> tuple[Tensor, list[Tensor]]:
@@ -205,7 +205,7 @@ class _Segments:
             array(x),
             [array(covers[i]) for i in self.step.masks],
             [part.data_ptr() for part in before],
-            [part.data_ptr() for part in self._fresh] or [0] * len(before),
+            [part.data_ptr() for part in self.fresh] or [0] * len(before),
             self.step.all_steps,
             [part.data_ptr() for part in after],
             place,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from rondo.backends.cpu.native import engine_module, forced
 from rondo.backends.cpu.spec import Spec, Step, backward_step, forward_step, padded, room_for
@@ -52,15 +53,18 @@ def run_forward(
     final = [x.new_empty(B, units) for units in step.widths]
     wanted = outputs or (training and not restarts)
     if restarts and into is not None:
-        sequence = into
+        sequence, states = into, 0
+    elif wanted:
+        sequence, states = outputs_for(x, step.widths[0], restarts=restarts, reverse=reverse)
     else:
-        sequence = outputs_for(x, step.widths[0], restarts=restarts, reverse=reverse) if wanted else no_outputs(x, step)
+        sequence, states = no_outputs(x, step), 0
     # Where sequences begin and end inside, outputs are copied out of the states step by step.
     all_steps = step.all_steps if training or (wanted and not restarts) else [False] * len(final)
-    rest = x.new_empty(0, dtype=torch.uint8)
     if training:
         room = room_for(spec, sizes, restarts).elements(B, T, lengths is not None, reset is not None)
         rest = empty_bytes(room * x.element_size(), x)
+    else:
+        rest = x.new_empty(0, dtype=torch.uint8)
     step.native.forward(
         addresses(step, tight),
         layout.native,
@@ -71,7 +75,7 @@ def run_forward(
         all_steps,
         [part.data_ptr() for part in final],
         array(sequence) if wanted and restarts else NOWHERE,
-        sequence.untyped_storage().data_ptr() if wanted and not restarts else 0,
+        states,
         rest.data_ptr(),
     )
     return [sequence, *final, rest]
@@ -99,16 +103,18 @@ def run_backward(
     tight = [weight.contiguous() for weight in weights]
     covers = [dense(mask.to(x.dtype)) for mask in masks]
     dfinal = [None if grad is None else grad.contiguous() for grad in grads[1:]]
-    states = None if restarts else _states(sequence, given[0], reverse)
+    begin = [part.contiguous() for part in given]
+    anew = [part.contiguous() for part in fresh]
+    states, address = (None, 0) if restarts else _states(sequence, begin[0], reverse)
     dx = gradient_for_x(x, restarts=restarts) if needs_x else x.new_empty(0)
-    dweights, dgiven, dfresh = (room_like(tensors) for tensors in (tight, given, fresh))
+    dweights, dgiven, dfresh = room_like(tight), room_like(begin), room_like(anew)
     step.native.backward(
         addresses(step, tight),
         layout.native,
         array(x),
         [array(covers[i]) for i in step.masks],
         step.all_steps,
-        0 if states is None else states.data_ptr(),
+        address,
         rest.data_ptr(),
         NOWHERE if dy is None else array(dy),
         [0 if grad is None else grad.data_ptr() for grad in dfinal],
@@ -117,6 +123,7 @@ def run_backward(
         [part.data_ptr() for part in dfresh] or [0] * len(dgiven),
         addresses(step, dweights),
     )
+    del states  # which may be nowhere else
     return [dx, *dweights, *dgiven, *dfresh]
 
 
@@ -125,16 +132,17 @@ def addresses(step: Step, tensors: Sequence[Tensor]) -> list[int]:
     return [0 if i < 0 else tensors[i].data_ptr() for i in step.parameters]
 
 
-def outputs_for(x: Tensor, H: int, *, restarts: bool, reverse: bool) -> Tensor:
-    """(B, T, H), not written yet: part of the T + 1 states in one piece of memory, or alone."""
+def outputs_for(x: Tensor, H: int, *, restarts: bool, reverse: bool) -> tuple[Tensor, int]:
+    """(B, T, H), not written yet: alone, or among the T + 1 states in one piece of memory, whose address comes too."""
     B, T, _ = x.shape
     if restarts:
-        return empty(B * T * H, x).view(B, T, H)
+        return empty(B * T * H, x).view(B, T, H), 0
     N = padded(H)
     states = empty((T + 1) * B * N, x)
+    address = states.data_ptr()
     # Not a view of its own for autograd: who changes it in place changes what is saved, and is told so.
-    place_of_h = 0 if reverse else B * N
-    return x.new_empty(0).set_(states.untyped_storage(), place_of_h, (B, T, H), (N, B * N, 1))
+    states.set_(states.untyped_storage(), 0 if reverse else B * N, (B, T, H), (N, B * N, 1))
+    return states, address
 
 
 def no_outputs(x: Tensor, step: Step) -> Tensor:
@@ -150,34 +158,34 @@ def gradient_for_x(x: Tensor, *, restarts: bool) -> Tensor:
 
 
 def room_like(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """For the gradients of ``tensors``, without gaps."""
+    """For the gradients of ``tensors``, which have no gaps, nor do these."""
     return [
-        torch.empty_like(tensor, memory_format=torch.contiguous_format)
-        if tensor.numel() < POOLED_FROM
-        else empty(tensor.numel(), tensor).view(tensor.shape)
+        torch.empty_like(tensor) if tensor.numel() < POOLED_FROM else empty(tensor.numel(), tensor).view(tensor.shape)
         for tensor in tensors
     ]
 
 
-def _states(sequence: Tensor, given: Tensor, reverse: bool) -> Tensor:
-    """All T + 1 states of h, lowest first, of which the outputs are T: they still lie side by side in memory.
+def _states(sequence: Tensor, given: Tensor, reverse: bool) -> tuple[Tensor, int]:
+    """All T + 1 states of h, lowest first, of which the outputs are T: whose memory they are, and where it begins.
 
-    Unless someone has moved the outputs meanwhile (hooks that pack what is saved, transforms): then they are
-    put together again.
+    They still lie side by side with the outputs, unless someone has moved these meanwhile (hooks that pack what is
+    saved, transforms): then they are put together again. ``given`` has no gaps.
     """
     B, T, H = sequence.shape
-    N = padded(H)
-    first = sequence.storage_offset() - (0 if reverse else B * N)
-    room = sequence.untyped_storage().nbytes() // sequence.element_size()
-    if sequence.stride() == (N, B * N, 1) and first >= 0 and first + (T + 1) * B * N <= room:
-        states = sequence.as_strided((T + 1, B, N), (B * N, N, 1), first)
-        if torch.equal(states[T if reverse else 0, :, :H], given):
-            return states
+    N, bytes_each, storage = padded(H), sequence.element_size(), sequence.untyped_storage()
+    first = int(sequence.storage_offset()) - (0 if reverse else B * N)
+    there = first >= 0 and (first + (T + 1) * B * N) * bytes_each <= storage.nbytes()
+    if there and sequence.stride() == (N, B * N, 1):
+        address = storage.data_ptr() + first * bytes_each
+        begin = address + (T * B * N * bytes_each if reverse else 0)
+        module: Any = engine_module()
+        if module.same_rows(begin, given.data_ptr(), B, H * bytes_each, N * bytes_each):
+            return sequence, address
     states = sequence.new_zeros(T + 1, B, N)
     states[T if reverse else 0, :, :H] = given
     steps = states[:T] if reverse else states[1:]
     steps[:, :, :H] = sequence.transpose(0, 1)
-    return states
+    return states, states.data_ptr()
 
 
 class Layout(NamedTuple):
@@ -220,8 +228,8 @@ def empty(elements: int, like: Tensor) -> Tensor:
     if elements < POOLED_FROM or torch.are_deterministic_algorithms_enabled():
         return like.new_empty(elements)
     module: Any = engine_module()
-    made: Tensor = (module.emptyFloat32 if like.dtype == torch.float32 else module.emptyFloat64)(elements)
-    return made
+    make = module.emptyFloat32 if like.dtype == torch.float32 else module.emptyFloat64
+    return from_dlpack(make(elements))
 
 
 def empty_bytes(count: int, like: Tensor) -> Tensor:
@@ -229,8 +237,7 @@ def empty_bytes(count: int, like: Tensor) -> Tensor:
     if count < POOLED_FROM * 4 or torch.are_deterministic_algorithms_enabled():
         return like.new_empty(count, dtype=torch.uint8)
     module: Any = engine_module()
-    made: Tensor = module.empty_bytes(count)
-    return made
+    return from_dlpack(module.empty_bytes(count))
 
 
 def dense(tensor: Tensor) -> Tensor:
@@ -240,4 +247,5 @@ def dense(tensor: Tensor) -> Tensor:
 
 def array(tensor: Tensor) -> tuple[int, int, int]:
     """Address, and the distances from sequence to sequence and from step to step (0: the same at each)."""
-    return tensor.data_ptr(), tensor.stride(0), tensor.stride(1) if tensor.dim() == 3 else 0
+    strides = tensor.stride()
+    return tensor.data_ptr(), strides[0], strides[1] if len(strides) == 3 else 0
