@@ -51,6 +51,11 @@ class Cell:
         """Names of the state parts, in the order of the function's arguments."""
         return tuple(self.graph.leaves("state"))
 
+    @property  # not cached: torch.compile cannot see one made inside
+    def output_first(self) -> tuple[str, ...]:
+        """The same names, with ``h`` before the others."""
+        return "h", *(part for part in self.state_parts if part != "h")
+
     @cached_property
     def state_widths(self) -> dict[str, str]:
         """The symbolic width of each state part; ``h`` is the output."""

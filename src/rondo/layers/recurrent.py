@@ -341,8 +341,9 @@ class Recurrent(nn.Module):
         return sizes
 
     def _parameter(self, name: str, layer: int, direction: int) -> Tensor:
-        stored: Tensor = getattr(self, name + suffix(layer, direction))
-        return stored
+        name += suffix(layer, direction)
+        stored: Tensor | None = self._parameters.get(name)  # not there if something computes it (parametrizations)
+        return getattr(self, name) if stored is None else stored
 
     def _weights(self, layer: int, direction: int) -> Weights:
         weights = {p.name: self._parameter(p.name, layer, direction) for p in self._stored}

@@ -12,7 +12,6 @@ torch's own fused layer runs, or a sequence is packed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -263,15 +262,9 @@ def _unstacked(module: Any, cell: Cell, x: Tensor, hx: Any) -> list[State]:
 
 
 def _weights(module: Any, layer: int, direction: int) -> Weights:
-    names = _names(layer, direction, module.bias, module.proj_size > 0)
-    return {kind: _stored(module, name) for kind, name in names}
-
-
-@lru_cache(maxsize=256)
-def _names(layer: int, direction: int, bias: bool, projected: bool) -> tuple[tuple[str, str], ...]:
-    """What a layer has, and what it is called in the module."""
-    there = {"bias_ih": bias, "bias_hh": bias, "weight_hr": projected}
-    return tuple((kind, kind + suffix(layer, direction)) for kind in _KINDS if there.get(kind, True))
+    there = {"bias_ih": module.bias, "bias_hh": module.bias, "weight_hr": module.proj_size > 0}
+    end = suffix(layer, direction)
+    return {kind: _stored(module, kind + end) for kind in _KINDS if there.get(kind, True)}
 
 
 def _stored(module: Any, name: str) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -192,7 +191,7 @@ def _unroll(
         )
     if not outputs:
         sequence = sequence[:, :0].detach()  # there may have been none, so no gradient may come to them
-    by_name = dict(zip(_parts(cell), ended, strict=True))
+    by_name = dict(zip(cell.output_first, ended, strict=True))
     return sequence, State(**{part: by_name[part] for part in cell.state_parts})
 
 
@@ -211,7 +210,7 @@ def _inputs(
     """What is given, in the order of a `Spec`, and its rates of zoneout."""
     stored = [weights[p.name] for p in cell.parameters if p.name in weights]
     dtype = stored[0].dtype if stored else x.dtype
-    parts = _parts(cell)
+    parts = cell.output_first
     given, fresh = _in_order(state, parts, dtype), _in_order(initial, parts, dtype)
     rates = [ABSENT] * len(parts)
     covers = [masks["recurrent"]] if masks else []
@@ -226,11 +225,6 @@ def _inputs(
 def _spec(cell: Cell, inputs: Inputs, rates: list[float], *, dropout: bool = False) -> Spec:
     bias, reduced = len(inputs.weights) == len(cell.parameters), inputs.x.dtype == torch.bfloat16
     return spec_for(cell.key(), bias, dropout, tuple(rates), reduced)
-
-
-@lru_cache(maxsize=256)
-def _parts(cell: Cell) -> tuple[str, ...]:
-    return "h", *(part for part in cell.state_parts if part != "h")
 
 
 def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> list[Tensor]:

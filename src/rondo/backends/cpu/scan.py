@@ -78,7 +78,7 @@ class ScanSpec:
     @cached_property
     def parts(self) -> tuple[str, ...]:
         """The output first."""
-        return "h", *(part for part in self.cell.state_parts if part != "h")
+        return self.cell.output_first
 
     @cached_property
     def plans(self) -> Plans:

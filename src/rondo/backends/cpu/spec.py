@@ -35,10 +35,10 @@ class Spec:
     reduced: bool = False
     """Products are in bfloat16."""
 
-    @cached_property
+    @property
     def parts(self) -> tuple[str, ...]:
         """The output first."""
-        return "h", *(part for part in self.cell.state_parts if part != "h")
+        return self.cell.output_first
 
     @cached_property
     def stored(self) -> tuple[Parameter, ...]:
