@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -38,6 +39,15 @@ struct Stepper<T>::Sum {
     int members, rows;
     int first, last;  // rows that are finished, or cleared
     T scale;
+};
+
+// Adding to one of these moves nothing that is there already.
+template <class T>
+struct Stepper<T>::Recorded {
+    std::deque<Call_> calls;
+    std::deque<Tile<T>> tiles;
+    std::deque<Sum> sums;
+    std::deque<std::vector<Bound<T>>> bounds;
 };
 
 template <class T>
@@ -91,7 +101,8 @@ struct Stepper<T>::Layer {
 };
 
 template <class T>
-Stepper<T>::Stepper(int batch, int threads) : batch_(batch), threads_(std::max(threads, 1)) {
+Stepper<T>::Stepper(int batch, int threads)
+    : batch_(batch), threads_(std::max(threads, 1)), recorded_(std::make_unique<Recorded>()) {
     if (batch < 1) throw std::invalid_argument("a batch of at least one sequence");
 }
 
@@ -239,7 +250,7 @@ struct Stepper<T>::Recorder {
             const int outputs = model.ready.outputs, parts = ceil_div(rows, kernels.best_rows[outputs]);
             for (int part = 0; part < parts; ++part) {
                 const Share share(rows, part, parts);
-                Call_& call = stepper.calls_.emplace_back();
+                Call_& call = stepper.recorded_->calls.emplace_back();
                 member.prepare(product, operands, group, call.ready);
                 call.ready.call.b = in_order(call.ready.call.b, product.group_size);
                 call.ready.call.a += (row + share.first) * call.ready.call.a_row;
@@ -263,7 +274,7 @@ struct Stepper<T>::Recorder {
               int rows, int panel, int panels) {
         if (code.empty() || rows < 1) return;
         act(member, Action::Kind::tile,
-            &stepper.tiles_.emplace_back(member.tile_of(code, operands, width, row, rows, panel, panels)));
+            &stepper.recorded_->tiles.emplace_back(member.tile_of(code, operands, width, row, rows, panel, panels)));
     }
 
     void stage(Layer& layer, int index) {
@@ -298,12 +309,12 @@ struct Stepper<T>::Recorder {
     }
 
     const Bound<T>* with_partial_sums(Member& member, const Stage& stage, const Bound<T>* operands) {
-        auto& own = stepper.bounds_.emplace_back(operands, operands + member.run.plan.operands.size());
+        auto& own = stepper.recorded_->bounds.emplace_back(operands, operands + member.run.plan.operands.size());
         for (std::size_t i = 0; i < stage.reductions.size(); ++i) {
             T* const part = partial_sums(member.run, member.id, i);
             own[stage.reductions[i].first] = {part, PANEL, 0, PANEL, 0};
             act(member, Action::Kind::clear,
-                &stepper.sums_.emplace_back(Sum{nullptr, 0, part, 1, 0, 0, member.run.R, T(0)}));
+                &stepper.recorded_->sums.emplace_back(Sum{nullptr, 0, part, 1, 0, 0, member.run.R, T(0)}));
         }
         return own.data();
     }
@@ -317,7 +328,7 @@ struct Stepper<T>::Recorder {
             const Bound<T>& place = operands_of(layer, member)[number];
             const T scale = mean ? T(1) / static_cast<T>(layer.engine.units(stage.width)) : T(1);
             act(member, Action::Kind::sum,
-                &stepper.sums_.emplace_back(Sum{place.base, place.row, partial_sums(run, 0, i),
+                &stepper.recorded_->sums.emplace_back(Sum{place.base, place.row, partial_sums(run, 0, i),
                                                 run.members, run.R, mine.first, mine.last, scale}));
         }
         for (int row = mine.first; row < mine.last; row += run.tile_rows) {

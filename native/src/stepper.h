@@ -4,7 +4,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 
 #include "executor.h"
 
@@ -44,6 +43,7 @@ private:
     struct Recorder;
     struct Call_;
     struct Sum;
+    struct Recorded;
     using Clock = std::chrono::steady_clock;
 
     // What a member does between two points at which it waits for the others.
@@ -63,12 +63,9 @@ private:
     std::size_t bytes_ = 0;
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<std::pair<const T*, std::int64_t>> tables_;
-    std::vector<Segment> segments_[2];  // by phase
-    std::deque<Call_> calls_;           // what the actions point to
-    std::deque<Tile<T>> tiles_;
-    std::deque<Sum> sums_;
-    std::deque<std::vector<Bound<T>>> bounds_;
-    Memory matrices_;                   // in the order in which a step reads them
+    std::vector<Segment> segments_[2];    // by phase
+    std::unique_ptr<Recorded> recorded_;  // what the actions point to
+    Memory matrices_;                     // in the order in which a step reads them
     T* output_ = nullptr;
     Clock::time_point last_{};
 };
