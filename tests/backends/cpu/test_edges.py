@@ -330,3 +330,56 @@ def test_copies_and_pickles() -> None:
             assert torch.equal(other(x)[0], expected)
             other(x)[0].sum().backward()
         assert all(parameter.grad is None for parameter in layer.parameters())
+
+
+WRONG = {
+    "few rows": lambda weight: torch.zeros(3, 3),
+    "columns": lambda weight: torch.zeros(weight.shape[0], 7),
+    "a vector": lambda weight: torch.zeros(weight.shape[0]),
+    "float64": Tensor.double,
+    "half": Tensor.half,
+    "nothing in it": lambda weight: weight.to("meta"),
+}
+
+
+@pytest.mark.parametrize("where", ["forward", "training", "recomputed", "inspect", "torch.nn's form", "functional"])
+@pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_weights_that_do_not_fit_are_refused(wrong: str, name: str, where: str) -> None:
+    # They are read by address: what lies behind one that is too small would be taken for it.
+    recompute = 2 if where == "recomputed" else None
+    layer: Any = Recurrent("gru", 4, 300, backend="cpu", recompute_steps=recompute)
+    if where == "torch.nn's form":
+        layer = rondo.nn.GRU(4, 300, batch_first=True)
+        layer.backend = "cpu"
+    x = torch.randn(3, 5, 4)
+    weight = WRONG[wrong](getattr(layer, name).detach())
+    parameters = {name: weight}
+    if where != "functional":
+        setattr(layer, name, torch.nn.Parameter(weight))
+        parameters = {}
+    refused = (UsageError, RuntimeError, ValueError) if where == "torch.nn's form" else UsageError
+    with torch.set_grad_enabled(where in ("training", "recomputed")), pytest.raises(refused):
+        layer.inspect(x) if where == "inspect" else torch.func.functional_call(layer, parameters, (x,))
+
+
+def test_what_an_operator_is_given_fits() -> None:
+    layer, x = Recurrent("gru", 4, 300, backend="cpu"), torch.randn(3, 5, 4)
+    weights = list(layer.parameters())
+
+    def run(h: Tensor, lengths: Tensor | None = None, reset: Tensor | None = None) -> None:
+        torch.ops.rondo.unroll(
+            layer.cell.key(), x, weights, [h], [], [], lengths, reset, [-1.0], False, False, 0, False, True
+        )
+
+    run(torch.zeros(3, 300), torch.tensor([5, 0, 2]), torch.zeros(3, 5, dtype=torch.bool))
+    for given in [
+        (torch.zeros(1, 300),),
+        (torch.zeros(3, 2),),
+        (torch.zeros(3, 300, dtype=torch.float64),),
+        (torch.zeros(3, 300), torch.tensor([5, 2])),
+        (torch.zeros(3, 300), torch.tensor([5, 2, 6])),
+        (torch.zeros(3, 300), None, torch.zeros(1, 5, dtype=torch.bool)),
+    ]:
+        with pytest.raises(UsageError):
+            run(*given)

@@ -23,7 +23,7 @@ def _kept(spec: Spec, inputs: Inputs, values: tuple[str, ...], *, reverse: bool)
     x, weights, given, fresh, _, lengths, reset = inputs
     x = dense(x)
     B, T, _ = x.shape
-    sizes = spec.sizes(x, weights, given)
+    sizes = spec.fitting_sizes(x, weights, given, fresh)
     units = dict(zip(WIDTHS, sizes, strict=True))
     step, plan = inspection_step(spec, sizes, x.dtype, values)
     layout = layout_for(B, T, reverse, lengths, reset)

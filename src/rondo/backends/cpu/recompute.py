@@ -147,7 +147,7 @@ class _Segments:
         self.length = segment_length("auto" if recompute == AUTO else recompute, x.shape[0], T)
         self.cut = segments(T, self.length, lengths, reset, reverse=reverse)
         self.restarts = lengths is not None or reset is not None
-        self.sizes = spec.sizes(x, weights, given)
+        self.sizes = spec.fitting_sizes(x, weights, given, fresh)
         self.step = forward_step(spec, self.sizes, x.dtype, True, self.restarts, torch.get_num_threads(), forced())
         self.weights = [weight.contiguous() for weight in weights]
         self._packed = self.step.native.pack(addresses(self.step, self.weights), x.shape[0] * T)

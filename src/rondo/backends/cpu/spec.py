@@ -15,6 +15,7 @@ from rondo.backends.cpu.native import engine_for
 from rondo.backends.cpu.plan import Plan
 from rondo.backends.cpu.zoneout import MASK
 from rondo.cells import Cell
+from rondo.errors import UsageError
 from rondo.ir.graph import WIDTHS, Parameter
 
 ABSENT, MASKED = -1.0, -2.0
@@ -93,6 +94,48 @@ class Spec:
             else:
                 sizes.append(x.shape[2] if kind == 2 else kind)
         return tuple(sizes)
+
+    def fitting_sizes(
+        self, x: Tensor, weights: Sequence[Tensor], given: Sequence[Tensor], fresh: Sequence[Tensor]
+    ) -> tuple[int, ...]:
+        """The same, of tensors that fit together: the engine gets addresses, and would read what lies behind.
+
+        `UsageError` where a tensor has another shape, type or device than the others ask for.
+        """
+        tensors = (x, *weights, *given, *fresh)
+        if {(one.dtype, one.is_cpu) for one in tensors} != {(x.dtype, True)}:
+            raise UsageError(_unlike(self, tensors))
+        B, _, width = x.shape
+        return _fitting_sizes(self, B, width, *[one.shape for one in tensors[1:]])
+
+
+@lru_cache(maxsize=4096)
+def _fitting_sizes(spec: Spec, B: int, width: int, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """``width`` of x; shapes of the weights, the given state and perhaps the fresh one."""
+    at = len(spec.stored)
+    states = {part: shapes[at + i] for i, part in enumerate(spec.parts)}
+    sizes = {"one": 1, "input": width}
+    sizes |= {p.rows: shapes[i][0] // len(p.blocks) for i, p in enumerate(spec.stored) if shapes[i]}
+    sizes |= {spec.cell.state_widths[part]: shape[-1] for part, shape in states.items() if len(shape) == 2}
+    expected = [(p.name, p.shape(sizes)) for p in spec.stored]
+    for _ in range((len(shapes) - at) // len(spec.parts)):
+        expected += [(f"the state's part {part}", (B, sizes[spec.cell.state_widths[part]])) for part in spec.parts]
+    for (name, wanted), found in zip(expected, shapes, strict=True):
+        if tuple(found) != wanted:
+            known = ", ".join(f"{width} = {size}" for width, size in sizes.items() if width != "one")
+            raise UsageError(f"{name} has shape {tuple(found)}; with {known} and {B} sequences it is {wanted}")
+    return tuple(sizes.get(width, 0) for width in WIDTHS)
+
+
+def _unlike(spec: Spec, tensors: Sequence[Tensor]) -> str:
+    names = ["x", *(p.name for p in spec.stored), *[f"the state's part {part}" for part in spec.parts] * 2]
+    dtype = tensors[0].dtype
+    for name, one in zip(names, tensors, strict=False):
+        if not one.is_cpu:
+            return f"{name} is on {one.device}: the engine runs on the CPU"
+        if one.dtype != dtype:
+            return f"{name} is in {one.dtype}, x in {dtype}: the engine computes in one type"
+    raise AssertionError("all tensors are alike")
 
 
 @lru_cache(maxsize=4096)

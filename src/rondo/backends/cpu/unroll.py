@@ -43,7 +43,7 @@ def run_forward(
     x = dense(x)
     B, T, _ = x.shape
     restarts = lengths is not None or reset is not None
-    sizes = spec.sizes(x, weights, given)
+    sizes = spec.fitting_sizes(x, weights, given, fresh)
     step = forward_step(spec, sizes, x.dtype, training, restarts, torch.get_num_threads(), forced())
     layout = layout_for(B, T, reverse, lengths, reset)
     tight = [weight.contiguous() for weight in weights]
@@ -202,6 +202,10 @@ def layout_for(
     """Which sequence stands where. ``again``: as for the other layers of a stack, so the last ones are kept."""
     if max(B, T, B * T) >= 1 << 31:
         raise UsageError(f"a batch of {B} sequences of {T} steps is too large; at most 2^31 steps in all")
+    if lengths is not None and lengths.shape != (B,):
+        raise UsageError(f"lengths have shape {tuple(lengths.shape)}; expected ({B},)")
+    if reset is not None and reset.shape != (B, T):
+        raise UsageError(f"reset has shape {tuple(reset.shape)}; expected ({B}, {T})")
     marks = None if reset is None else reset.contiguous().numpy().tobytes()
     make = _layout if again else _layout.__wrapped__
     return make(B, T, reverse, None if lengths is None else tuple(lengths.tolist()), marks)
