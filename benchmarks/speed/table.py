@@ -110,9 +110,7 @@ def _layers(rows: Sequence[Result], mode: str) -> list[str]:
             case = _CASES[mode][inner]
             lines += [f"### {_TITLES[mode]}, all cells: {case}", ""]
             lines += _by_shape(own, list(dict.fromkeys(row["cell"] for row in own)), _entry, by_cell=True)
-    low = [row for row in rows if "ratio" in row and row["ratio"][2] < targets.LEAST]
-    names = ", ".join(f"`{row['key']}` {row['ratio'][0]:.2f}" for row in low)
-    lines += [f"Slower than the other (upper end of the interval below 1): {names or 'none'}.", ""]
+    lines += _slower(rows, "ratio", "Slower than the other")
     if short := [row for row in rows if not row["input_gradient"] and _short_of_peak(row)]:
         lines += [
             f"Below {targets.SHARES[mode]:.0%} of the peak, from 256 units and 32 sequences on: "
@@ -182,6 +180,12 @@ def _reduced(row: Result) -> str:
     return f"{_figure(row['ratio'])} times float32, error {row['error']:.1e}"
 
 
+def _slower(rows: Sequence[Result], figure: str, words: str) -> list[str]:
+    low = [row for row in rows if figure in row and row[figure][2] < targets.LEAST]
+    names = ", ".join(f"`{row['key']}` {row[figure][0]:.2f}" for row in low)
+    return [f"{words} (upper end of the interval below 1): {names or 'none'}.", ""]
+
+
 def _bf16(rows: Sequence[Result]) -> list[str]:
     heads = ["cell", "B×T×I×H", f"times as fast as float32 (to reach: {targets.BFLOAT16})", "error",
              "error of float32", "times as fast as torch.nn in bfloat16"]  # fmt: skip
@@ -192,7 +196,8 @@ def _bf16(rows: Sequence[Result]) -> list[str]:
         for row in rows
     ]  # fmt: skip
     note = "The error is the largest difference from float64, as a part of the largest value (of 1 if that is smaller)."
-    return ["### bfloat16, forward", "", *_markdown(heads, body), note, ""]
+    slower = _slower(rows, "against_torch", "Slower than torch.nn in bfloat16")
+    return ["### bfloat16, forward", "", *_markdown(heads, body), *slower, note, ""]
 
 
 def _scan(row: Result) -> str:
