@@ -88,7 +88,7 @@ class Buffer {
 
 template <class W>
 W exact(Code code, W x) {
-    const W e = std::exp(-std::fabs(x)), root = std::exp(-std::fabs(x) / 2);
+    const W e = std::exp(-std::fabs(x));
     switch (code) {
         case Code::sigmoid: return x < 0 ? e / (1 + e) : 1 / (1 + e);
         case Code::tanh: return std::tanh(x);
@@ -96,7 +96,10 @@ W exact(Code code, W x) {
         case Code::log: return std::log(x);
         case Code::softplus: return (x > 0 ? x : (x == x ? W(0) : x)) + std::log1p(e);
         // e may be subnormal where the result is not, and where W has no more exponents than double.
-        case Code::silu: return x < 0 ? x * root / (1 + e) * root : x / (1 + e);
+        case Code::silu:
+            // Where W has no more exponents than double, e is subnormal there, and the result is not.
+            if (x < -600) return x * std::exp(x / 2) * std::exp(x / 2);
+            return x < 0 ? x * e / (1 + e) : x / (1 + e);
         case Code::sqrt: return std::sqrt(x);
         case Code::relu: return x < 0 ? W(0) : x;
         case Code::neg: return -x;
