@@ -273,6 +273,7 @@ class Recurrent(nn.Module):
         return Stepper(self, batch_size, self._prepare, self._step_evaluated, readout=readout, tables=tables)
 
     def _prepare(self, batch_size: int, readout: nn.Linear | None, tables: Sequence[Tensor]) -> Steps | None:
+        self._check_shapes()
         backend = self._choose(lengths=False, reset=False, training=False).backend
         if not isinstance(backend, StepBackend):
             return None
@@ -285,6 +286,17 @@ class Recurrent(nn.Module):
             readout=None if readout is None else (readout.weight, readout.bias),
             tables=tables,
         )
+
+    def _check_shapes(self) -> None:
+        """Whether each array is still of the shape it was made in: another may have been put in its place."""
+        for layer, direction in self._places():
+            expected = {p.name: p.shape(self._sizes(layer)) for p in self._stored}
+            if self.learned_state:
+                expected |= {f"initial_{part}": (width,) for part, width in self._widths.items()}
+            for name, shape in expected.items():
+                found = tuple(self._parameter(name, layer, direction).shape)
+                if found != shape:
+                    raise UsageError(f"{name}{suffix(layer, direction)} has shape {found}; this layer needs {shape}")
 
     def _step_evaluated(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
         with self._evaluation():
