@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rondo.backends.cpu.native import why_not
 from rondo.cli import bench
 from rondo.testing.speed import layers
 from rondo.testing.speed.counting import SHAPES
@@ -106,6 +107,13 @@ def test_other_work_is_said(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert "other work kept 1.5 cores busy" in " ".join(rondo(*words).err.split())
     assert "other work" not in rondo(*words, "--quiet").err
     assert any("other work" in note for note in rondo(*words, "--json").json["notes"])
+
+
+def test_it_says_why_the_engine_does_not_run(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONDO_ISA", "wrong")
+    told = rondo("bench", "gru", *TINY, "--mode", "forward", "--json").json
+    assert any(str(why_not()) in note for note in told["notes"])
+    assert told["rows"][0]["backend"] == "vendor"
 
 
 @pytest.mark.parametrize(

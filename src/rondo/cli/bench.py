@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from rondo.backends.cpu.native import why_not
 from rondo.cells import Cell, get_cell
 from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import use_threads
@@ -148,8 +149,8 @@ def _ratio(ratio: Interval) -> str:
 def _notes(rows: Sequence[Row]) -> list[str]:
     disturbed = max((row.others for row in rows if row.others is not None), default=None)
     notes = [note for note in (disturbance(disturbed),) if note]
-    if instruction_set() is None:
-        notes.append("the native module is not there: torch runs the cells, and the machine's peak is not known")
+    if (missing := why_not()) is not None:
+        notes.append(f"torch runs the cells, and the machine's peak is not known: {missing}")
     return notes
 
 
