@@ -208,6 +208,8 @@ class Recurrent(nn.Module):
         """Whether steps may be forgotten once they are run: nothing is drawn for all of them, and nothing derived."""
         if self.training or self.bidirectional or torch.compiler.is_compiling():
             return False
+        if torch._C._get_tracing_state():  # how many pieces there are would be that of this x
+            return False
         given = (part for of_layer in states for state in of_layer for part in state.parts().values())
         return not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, *self.parameters(), *given)))
 
