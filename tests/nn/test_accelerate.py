@@ -144,6 +144,13 @@ def test_what_the_documentation_says_of_outputs() -> None:
 def test_what_cannot_be() -> None:
     with pytest.raises(UsageError, match="did you mean 'reference'"):
         rondo.accelerate(nn.GRU(3, 4), backend="referense")
+    for kind in (nn.GRU, nn.GRUCell):
+        with pytest.raises(UsageError, match="backend is one of 'auto', 'cpu', 'vendor', 'reference'; not None"):
+            rondo.accelerate(kind(3, 4), backend=None)  # type: ignore[arg-type]
+        layer = rondo.accelerate(kind(3, 4))
+        layer.backend = None  # type: ignore[assignment]
+        with pytest.raises(UsageError, match="backend is one of 'auto', 'cpu', 'vendor', 'reference'; not None"):
+            layer(torch.zeros(2, 3))
     with pytest.raises(UsageError, match="not list"):
         rondo.accelerate([nn.GRU(3, 4)])  # type: ignore[type-var]
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from torch import nn
 
-from rondo.backends.choose import BACKENDS
-from rondo.errors import UsageError, nearest
+from rondo.backends.choose import checked_backend
+from rondo.errors import UsageError
 from rondo.nn.cells import GRUCell, LSTMCell, RNNCell
 from rondo.nn.layers import GRU, LSTM, RNN
 
@@ -37,8 +37,7 @@ def accelerate(module: Module, *, backend: str = "auto") -> Module:
     Outputs are what the engine keeps for the backward pass: ``h += x`` before it is refused by torch, write
     ``h = h + x``. Under autocast to bfloat16 the outputs are float32.
     """
-    if backend != "auto" and backend not in BACKENDS:
-        raise UsageError(f"unknown backend '{backend}'{nearest(backend, ['auto', *BACKENDS])}")
+    checked_backend(backend)
     if not isinstance(module, nn.Module):
         raise UsageError(f"a torch.nn.Module is what can be accelerated, not {type(module).__name__}")
     own = set(_STAND_INS.values())
