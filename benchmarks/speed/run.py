@@ -21,14 +21,13 @@ from table import one_line, write
 
 from rondo.backends import BACKENDS
 from rondo.cells import get_cell, registry
-from rondo.testing.speed.counting import SHAPES, Shape, shape_of
+from rondo.testing.speed.counting import SHAPES, TINY, shape_of
 from rondo.testing.speed.layers import quiet_torch
 from rondo.testing.speed.machine import peak_gauge
 from rondo.testing.speed.timing import FULL, QUICK, Steady
 
 GLANCE = 0.005
 """Seconds of a look at the machine before and after each sample."""
-TINY = (Shape(1, 5, 4, 8), Shape(3, 4, 5, 16))
 
 
 def main(words: list[str] | None = None) -> None:

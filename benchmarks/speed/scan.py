@@ -64,7 +64,7 @@ def _row(plan: Plan, case: Case) -> Result:
         "rounds": samples.rounds, "other_work": watch.others,
     }  # fmt: skip
     if scan is None:
-        return {**found, "missing": "the native module is not there"}
+        return {**found, "missing": why_not()}
     work = operations(cell, shape, train=case.train, input_gradient=False)
     products = np.asarray(samples.seconds["products"])
     if gauge is not None:

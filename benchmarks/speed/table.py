@@ -68,7 +68,7 @@ def _runs(found: dict[str, Result | None]) -> list[str]:
             if not own:
                 continue
             versions = ", ".join(f"{key} {run['versions'][key]}" for key in ("rondo", "torch", "python"))
-            engine = f"{run['instruction_set']}, {run['threading']}" if run["instruction_set"] else "no native module"
+            engine = f"{run['instruction_set']}, {run['threading']}" if run["instruction_set"] else "no engine"
             where = f"{run['machine']}, {run['threads']} threads, {engine}"
             how = f"{run['started'][:10]}, {where}; {versions}", f"`{run['command']}`"
             sections.setdefault(how, []).append(name)

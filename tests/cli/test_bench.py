@@ -8,25 +8,55 @@ from typing import Any
 
 import pytest
 
+from rondo.backends.cpu.native import why_not
 from rondo.cli import bench
 from rondo.testing.speed import layers
+from rondo.testing.speed.counting import SHAPES
 from rondo.testing.speed.layers import Row
-from rondo.testing.speed.timing import Effort
+from rondo.testing.speed.streaming import SIZES, StepRow
+from rondo.testing.speed.timing import Effort, Samples
 from tests.cli.small import Run
 
 TINY = ("--shapes", "2x3x4x5", "--quick", "--threads", "1")
 
 
-def test_a_table_of_layers_and_steps(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "SIZES", (8,))
+def test_a_table_of_layers_and_steps(rondo: Run) -> None:
     ended = rondo("bench", *TINY)
     assert ended.code == 0, ended.err
-    for cell in bench.CELLS:
+    for cell in bench.TRIED:
         for mode in ("train", "forward"):
             assert re.search(rf"^{cell} +2×3×4×5 +{mode} .*\d\.\d\d \[\d", ended.out, re.MULTILINE), (cell, mode)
     assert "torch.nn" in ended.out
     assert "eager loop" in ended.out
     assert re.search(r"^gru, step\S* +8 ", ended.out, re.MULTILINE)
+
+
+def test_quick_is_few_tiny_cases_and_one_round(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str, bool, int]] = []
+    steps: list[int] = []
+
+    def measured(case: Any, effort: Effort, **more: Any) -> Row:
+        seen.append((case.cell.name, str(case.shape), case.train, effort.rounds))
+        return Row(case, "reference", "torch.nn", wrong="outputs differ by 1")
+
+    def measured_step(hidden: int, effort: Effort, **more: Any) -> StepRow:
+        steps.append(hidden)
+        return StepRow("gru", hidden, "stepper()", "torch.nn.GRU", Samples({"rondo": [1.0], "torch.nn.GRU": [1.0]}))
+
+    monkeypatch.setattr(bench, "measure", measured)
+    monkeypatch.setattr(bench, "measure_step", measured_step)
+    rondo("bench", "--quick")
+    assert seen == [
+        (cell, shape, train, 1)
+        for cell in ("gru", "lstm_peephole")
+        for shape in ("1×5×4×8", "3×4×5×16")
+        for train in (True, False)
+    ]
+    assert steps == [8]
+    seen.clear()
+    rondo("bench")
+    assert len(seen) == len(bench.CELLS) * len(SHAPES) * 2
+    assert steps == [8, *SIZES]
 
 
 def test_the_same_as_json(rondo: Run) -> None:
@@ -77,6 +107,13 @@ def test_other_work_is_said(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert "other work kept 1.5 cores busy" in " ".join(rondo(*words).err.split())
     assert "other work" not in rondo(*words, "--quiet").err
     assert any("other work" in note for note in rondo(*words, "--json").json["notes"])
+
+
+def test_it_says_why_the_engine_does_not_run(rondo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RONDO_ISA", "wrong")
+    told = rondo("bench", "gru", *TINY, "--mode", "forward", "--json").json
+    assert any(str(why_not()) in note for note in told["notes"])
+    assert told["rows"][0]["backend"] == "vendor"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 
 import rondo as package
 from rondo.backends import BACKENDS
+from rondo.backends.cpu.native import why_not
 from rondo.cells import registry
 from rondo.cli import doctor, machine
 from rondo.cli.arguments import DEVICE
@@ -370,6 +371,24 @@ def test_a_healthy_machine(rondo: Run) -> None:
     assert told["threads"] == 1
     assert {check["cell"] for check in told["checks"]} == set(registry)
     assert {check["backend"] for check in told["checks"]} == set(BACKENDS)
+
+
+def test_an_instruction_set_that_is_not_there_is_named_and_is_no_health(
+    rondo: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "check_cell", lambda cell: [])
+    monkeypatch.setattr(doctor, "_cells", lambda checks: "")
+    monkeypatch.setenv("RONDO_ISA", "wrong")
+    reason = why_not()
+    assert reason
+    ended = rondo("doctor", "--quick")
+    assert ended.code == 1
+    assert f"none, torch runs the cells: {reason}" in ended.out
+    assert "The engine that was asked for does not run" in ended.out
+    ended = rondo("doctor", "--quick", "--json")
+    assert (ended.code, ended.json["healthy"], ended.json["missing"]) == (1, False, reason)
+    monkeypatch.setenv("RONDO_ISA", "")
+    assert rondo("doctor", "--quick").code == 0
 
 
 @pytest.mark.parametrize("broken", BACKENDS)

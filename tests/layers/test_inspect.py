@@ -231,6 +231,9 @@ def test_a_name_that_is_not_there() -> None:
         layer.inspect(random_x(), values=["z", "rr"])
     with pytest.raises(UsageError, match="no value 'forget'; known: r, z, n, h"):
         layer.inspect(random_x(), values="forget")
+    for wrong in (3, [3], ["r", None]):
+        with pytest.raises(UsageError, match="values are names of what the cell computes"):
+            layer.inspect(random_x(), values=wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no value 'low'"):
         make(odd).inspect(random_x(), values="low")
     with pytest.raises(UsageError, match=r"expected \(batch, time, 5\)"):

@@ -75,6 +75,23 @@ def test_every_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert_close(layer(x, last_only=True).last, expected.last, torch.float32)
 
 
+@engine_only
+@pytest.mark.filterwarnings("ignore")  # of torch.jit, for all it sees
+def test_what_is_traced_has_no_pieces_of_one_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rondo.layers.stack.PIECE", 1)
+    monkeypatch.setattr("rondo.layers.stack.FEWEST_STEPS", 4)
+    layer = Recurrent("gru", 3, 6, layers=2).eval().requires_grad_(False)
+
+    def last(x: torch.Tensor) -> torch.Tensor:
+        return layer(x, last_only=True).last
+
+    with torch.no_grad():
+        traced = torch.jit.trace(last, torch.randn(2, 8, 3))
+        for T in (8, 33):
+            x = torch.randn(3, T, 3)
+            assert_close(traced(x), layer(x).last, torch.float32)
+
+
 def test_what_is_dropped_is_drawn_for_the_whole_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rondo.layers.stack.PIECE", 1)
     monkeypatch.setattr("rondo.layers.stack.FEWEST_STEPS", 4)

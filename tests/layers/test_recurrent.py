@@ -287,6 +287,10 @@ def test_learned_state_gets_a_gradient_in_every_layer_and_direction() -> None:
     ("options", "says"),
     [
         ({"cell": "grru"}, "did you mean 'gru'"),
+        ({"bidirectional": "yes"}, "bidirectional is True or False, not 'yes'"),
+        ({"bidirectional": 2}, "bidirectional is True or False, not 2"),
+        ({"backend": None}, "backend is one of 'auto', 'cpu', 'vendor', 'reference'; not None"),
+        ({"backend": ["cpu"]}, "backend is one of 'auto', 'cpu', 'vendor', 'reference'; not"),
         ({"hidden_size": 0}, "hidden_size"),
         ({"layers": 0}, "layers"),
         ({"zoneout": 1.0}, "zoneout is a probability"),
@@ -323,6 +327,8 @@ def test_options_that_make_no_sense(options: dict[str, Any], says: str) -> None:
         ({"lengths": "abc"}, "lengths is a tensor or lists"),
         ({"lengths": []}, r"expected \(2,\)"),
         ({"reset": [[0, 1]]}, r"shape \(1, 2\); expected \(2, 5\)"),
+        ({"reset": torch.full((2, 5), 2)}, "reset is made of marks, True and False or 1 and 0"),
+        ({"reset": [[0, 0, 0.5, 0, 1]] * 2}, "reset is made of marks, True and False or 1 and 0"),
         ({"reset": [[0, 1], [0]]}, "reset is a tensor or lists"),
         ({"x": [1]}, "x is a tensor, not list"),
         ({"x": torch.zeros(2, 5, 3, dtype=torch.float64)}, "x has dtype torch.float64, the layer torch.float32"),
@@ -343,6 +349,9 @@ def test_reset_marks_and_lengths_may_be_lists_also_of_nothing() -> None:
     layer, x = make("gru"), random_x(B=2, T=3)
     marks = [[False, False, True], [False, True, False]]
     assert torch.equal(layer(x, reset=marks).sequence, layer(x, reset=torch.tensor(marks)).sequence)
+    for kind in (torch.int32, torch.float64):
+        again = torch.tensor(marks).to(kind)
+        assert torch.equal(layer(x, reset=again).sequence, layer(x, reset=marks).sequence)
     assert not torch.equal(layer(x, reset=marks).sequence, layer(x).sequence)
     for options in ({"lengths": []}, {"reset": []}, {"lengths": [], "reset": []}):
         assert layer(x[:0], **options).sequence.shape == (0, 3, layer.output_size)

@@ -155,3 +155,12 @@ def test_only_states_of_one_layer_can_be_joined(state: StackState) -> None:
         StackState.concatenate([])
     with pytest.raises(UsageError, match="different layers"):
         StackState.concatenate([state, Recurrent("gru", 3, 5).initial_state(2)])
+    with pytest.raises(UsageError, match=r"'h_l0' of the states is of torch\.float32 and torch\.float64"):
+        StackState.concatenate([state, state.to(torch.float64)])
+
+
+def test_a_mask_is_made_of_marks(state: StackState) -> None:
+    for wrong in (torch.full((4,), 2), [0, 0.5, 1, 0]):
+        with pytest.raises(UsageError, match="mask is made of marks"):
+            state.reset(wrong)
+    assert torch.equal(state.reset([0, 1, 0, 1]).h_l0, state.reset([False, True, False, True]).h_l0)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rondo import nn as stand_ins
 from rondo.backends.cpu.native import why_not
 from rondo.cells import State, affine, cell, mean, registry, sigmoid, tanh
 from rondo.errors import UsageError
@@ -252,6 +253,105 @@ def test_what_cannot_be_is_refused() -> None:
         stepper.state = torch.zeros(1, 6)  # type: ignore[assignment]
     with pytest.raises(UsageError, match="mask has shape"):
         stepper.reset([True, False])
+
+
+class _Doubled(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2.0 * super().forward(x)
+
+
+def _biased(bias: Tensor) -> nn.Linear:
+    made = nn.Linear(6, 3).double()
+    made.bias = nn.Parameter(bias)
+    return made
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("layers_of", ["Recurrent", "nn"])
+@pytest.mark.parametrize(
+    ("readout", "message"),
+    [
+        (nn.Linear(4, 3).double(), r"weights of shape \(3, 4\); the layer needs \(outputs, 6\)"),
+        (nn.Linear(9, 3).double(), r"weights of shape \(3, 9\); the layer needs \(outputs, 6\)"),
+        (_biased(torch.zeros(2).double()), r"a bias of shape \(2,\); its weights need \(3,\)"),
+        (_biased(torch.zeros(3)), "readout has dtype torch.float32, the layer torch.float64"),
+        (nn.Linear(6, 3), "readout has dtype torch.float32, the layer torch.float64"),
+        (nn.Linear(6, 3, dtype=torch.float64, device="meta"), "readout is on meta, the layer on cpu"),
+        (nn.LazyLinear(3, dtype=torch.float64), "readout has no weights yet"),
+        (_Doubled(6, 3).double(), "readout is a torch.nn.Linear, not _Doubled"),
+        (nn.Sequential(nn.Linear(6, 3)), "readout is a torch.nn.Linear, not Sequential"),
+        (3, "readout is a torch.nn.Linear, not int"),
+    ],
+    ids=["narrow", "wide", "bias", "bias type", "type", "device", "lazy", "its own forward", "module", "number"],
+)
+def test_a_readout_that_does_not_fit_is_refused(readout: Any, message: str, layers_of: str, backend: str) -> None:
+    layer: Any = make("gru", backend=backend)
+    if layers_of == "nn":
+        layer = stand_ins.GRU(5, 6, num_layers=2, dtype=torch.float64)
+        layer.backend = backend
+    with pytest.raises(UsageError, match=message):
+        layer.stepper(readout=readout)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ([(torch.zeros(3, 1).double(), 1.0)], r"table 0 has shape \(3, 1\); the layer needs \(rows, 5\)"),
+        ([(torch.zeros(3, 5).double(), 1.0), (torch.zeros(5).double(), 1.0)], r"table 1 has shape \(5,\)"),
+        ([(torch.zeros(3, 5), 1.0)], "table 0 has dtype torch.float32, the layer torch.float64"),
+        ([(torch.zeros(3, 5, dtype=torch.float64, device="meta"), 1.0)], "table 0 is on meta, the layer on cpu"),
+        ([torch.zeros(3, 5).double()], "tables are pairs of a tensor and a factor"),
+        ((torch.zeros(3, 5).double(), 1.0), "tables are pairs of a tensor and a factor"),
+        ([(torch.zeros(3, 5).double(), "2")], "tables are pairs of a tensor and a factor"),
+        ([(torch.zeros(3, 5).double(), True)], "tables are pairs of a tensor and a factor"),
+        ([([[0.0] * 5], 1.0)], "tables are pairs of a tensor and a factor"),
+        (3, "tables are pairs of a tensor and a factor"),
+    ],
+    ids=["narrow", "vector", "type", "device", "no factor", "no list", "word", "bool", "lists", "number"],
+)
+def test_tables_that_do_not_fit_are_refused(tables: Any, message: str, backend: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make("gru", backend=backend).stepper(tables=tables)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_no_longer_fits_is_refused_before_the_next_step(backend: str) -> None:
+    def empty(*shape: int) -> nn.Parameter:
+        return nn.Parameter(torch.zeros(*shape).double())
+
+    layer, readout = make("gru", learned_state=True, backend=backend), nn.Linear(6, 4).double()
+    rows = torch.zeros(3, 5).double()
+    stepper, x = layer.stepper(readout=readout, tables=[(rows, 1.0)]), random_x(1)[:, 0]
+    expected = stepper(x).clone()
+    for module, name, shape, message in [
+        (readout, "weight", (4, 9), r"readout has weights of shape \(4, 9\)"),
+        (readout, "bias", (2,), r"readout has a bias of shape \(2,\)"),
+        (layer, "weight_hh_l1", (3, 3), r"weight_hh_l1 has shape \(3, 3\); this layer needs \(18, 6\)"),
+        (layer, "bias_ih_l0", (1,), r"bias_ih_l0 has shape \(1,\)"),
+        (layer, "initial_h_l0", (1,), r"initial_h_l0 has shape \(1,\)"),
+    ]:
+        stored = getattr(module, name)
+        setattr(module, name, empty(*shape))
+        with pytest.raises(UsageError, match=message):
+            stepper.refresh()
+        setattr(module, name, stored)
+        stepper.refresh()
+    rows.resize_(5, 3)  # torch counts this
+    with pytest.raises(UsageError, match=r"table 0 has shape \(5, 3\)"):
+        stepper(x)
+    rows.resize_(3, 5)
+    stepper.reset()
+    assert torch.equal(stepper(x), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_are_numbers_of_tables_that_are_there(backend: str) -> None:
+    layer = make("gru", backend=backend)
+    with pytest.raises(UsageError, match="this stepper has no tables"):
+        layer.stepper().step_rows(torch.tensor([2]))
+    with pytest.raises(UsageError, match=r"numbers are a tensor of int64 \(1, 1\), not list"):
+        layer.stepper(tables=[(torch.zeros(3, 5).double(), 1.0)]).step_rows([2])  # type: ignore[arg-type]
 
 
 @needs_engine

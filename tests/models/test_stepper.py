@@ -103,6 +103,16 @@ def test_a_token_outside_the_vocabulary_is_refused_and_changes_nothing(kind: str
 
 
 @backends
+@kinds
+def test_tokens_are_a_tensor_of_int64(kind: str, backend: str) -> None:
+    stepper = made(kind, backend).stepper(2)
+    with pytest.raises(UsageError, match=r"a tensor of int64 \(.*2,?\), not list"):
+        stepper([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"torch.float32 \(2,\); this stepper expects int64"):
+        stepper(torch.tensor([1.0, 2.0]))
+
+
+@backends
 def test_a_state_without_its_place_is_refused(backend: str) -> None:
     stepper = made("with a place", backend).stepper()
     parts = stepper.state.parts()

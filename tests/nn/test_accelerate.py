@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -105,15 +106,51 @@ def test_what_does_something_else_is_left_alone() -> None:
             output, state = super().forward(*args, **kwargs)
             return 2 * output, state
 
-    model = nn.ModuleList([Doubled(3, 4), nn.Linear(3, 4)])
-    kinds = [type(one) for one in model]
-    rondo.accelerate(model)
-    assert [type(one) for one in model] == kinds
+    parametrized = nn.utils.parametrizations.weight_norm(nn.LSTM(3, 4), "weight_hh_l0")
+    model = nn.ModuleDict({"doubled": Doubled(3, 4), "linear": nn.Linear(3, 4), "normed": parametrized})
+    model["again"], model["plain"] = model["doubled"], nn.GRU(3, 4)
+    kinds = [type(one) for one in model.values()]
+    with pytest.warns(UserWarning, match="leaves alone") as said:
+        rondo.accelerate(model)
+    assert [str(one.message).partition(": ")[2] for one in said] == ["'doubled' (Doubled), 'normed' (ParametrizedLSTM)"]
+    assert said[0].filename == __file__
+    assert [type(one) for one in model.values()] == [*kinds[:-1], rondo.nn.GRU]
+    with pytest.warns(UserWarning, match=r"the module itself \(Doubled\)"):
+        rondo.accelerate(Doubled(3, 4))
+
+
+def test_what_is_rondos_already_is_no_reason_to_warn() -> None:
+    class Own(rondo.nn.GRU):
+        pass
+
+    parametrized = nn.utils.parametrizations.weight_norm(rondo.nn.LSTM(3, 4), "weight_hh_l0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rondo.accelerate(nn.ModuleList([Mixed(), rondo.nn.GRUCell(3, 4), rondo.nn.RNN(3, 4), Own(3, 4), parametrized]))
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_what_the_documentation_says_of_outputs() -> None:
+    layer, x = rondo.accelerate(nn.GRU(4, 4)), torch.randn(5, 2, 4)
+    h, _ = layer(x)
+    h += x
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.sum().backward()
+    (layer(x)[0] + x).sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x)[0].dtype == torch.float32
 
 
 def test_what_cannot_be() -> None:
     with pytest.raises(UsageError, match="did you mean 'reference'"):
         rondo.accelerate(nn.GRU(3, 4), backend="referense")
+    for kind in (nn.GRU, nn.GRUCell):
+        with pytest.raises(UsageError, match="backend is one of 'auto', 'cpu', 'vendor', 'reference'; not None"):
+            rondo.accelerate(kind(3, 4), backend=None)  # type: ignore[arg-type]
+        layer = rondo.accelerate(kind(3, 4))
+        layer.backend = None  # type: ignore[assignment]
+        with pytest.raises(UsageError, match="backend is one of 'auto', 'cpu', 'vendor', 'reference'; not None"):
+            layer(torch.zeros(2, 3))
     with pytest.raises(UsageError, match="not list"):
         rondo.accelerate([nn.GRU(3, 4)])  # type: ignore[type-var]
 

@@ -56,6 +56,24 @@ def test_no_graph_break_and_few_compilations(kind: str) -> None:
         assert counter.frame_count == compilations, T
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_what_torch_jit_traces_is_not_of_one_shape(kind: str, gradients: bool, tmp_path: Path) -> None:
+    model = Model(getattr(rondo.nn, kind))
+    with torch.set_grad_enabled(gradients):
+        traced = torch.jit.trace(model, torch.randn(4, 7, 3), check_trace=True)
+    torch.jit.save(traced, tmp_path / "traced.pt")
+    for program in (traced, torch.jit.load(tmp_path / "traced.pt")):
+        for B, T in ((4, 7), (2, 11), (5, 1)):
+            x = torch.randn(B, T, 3)
+            expected, found = model(x)[0], program(x)[0]
+            assert_close(found, expected, torch.float32)
+            wanted, given = ([value for _, value in sorted(one.named_parameters())] for one in (model, program))
+            theirs = torch.autograd.grad(expected.square().sum(), wanted)
+            for one, other in zip(torch.autograd.grad(found.square().sum(), given), theirs, strict=True):
+                assert_close(one, other, torch.float32, gradients=True)
+
+
 @engine
 def test_a_model_that_was_accelerated() -> None:
     model = Model(nn.GRU)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from rondo.backends.base import Backend, InspectBackend, Request
 from rondo.backends.cpu.backend import CpuBackend
@@ -43,13 +44,22 @@ class Choice:
         return "\n".join(lines)
 
 
+def checked_backend(backend: Any) -> str:
+    """``"auto"`` or the name of a backend; `UsageError` for what is neither."""
+    names = ["auto", *BACKENDS]
+    if not isinstance(backend, str):
+        raise UsageError(f"backend is one of {', '.join(map(repr, names))}; not {backend!r:.80}")
+    if backend not in names:
+        raise UsageError(f"unknown backend '{backend}'{nearest(backend, names)}")
+    return backend
+
+
 def choose(request: Request, backend: str = "auto") -> Choice:
     """The backend for a request: the named one, or with ``"auto"`` the fastest that can.
 
     Raises `UsageError` when the named one does not exist or refuses; nothing else is taken in its place.
     """
-    if backend != "auto" and backend not in BACKENDS:
-        raise UsageError(f"unknown backend '{backend}'{nearest(backend, ['auto', *BACKENDS])}")
+    checked_backend(backend)
     refusals = {name: known.refuses(request) for name, known in BACKENDS.items()}
     if backend != "auto" and (refusal := refusals[backend]) is not None:
         raise UsageError(f"backend '{backend}' cannot run this layer: {refusal}. Use backend='auto'.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from rondo.backends.cpu.native import why_not
 from rondo.cells import Cell, get_cell
 from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import use_threads
@@ -15,13 +16,17 @@ from rondo.cli.output import print_json, print_text, say_notes, table
 from rondo.cli.progress import waiting
 from rondo.errors import UsageError
 from rondo.inspect.provenance import processor_name, usable_cores, versions
-from rondo.testing.speed.counting import SHAPES, Shape, shape_of
+from rondo.testing.speed.counting import SHAPES, TINY, Shape, shape_of
 from rondo.testing.speed.layers import OURS, Case, Row, measure, quiet_torch
 from rondo.testing.speed.machine import disturbance, instruction_set, threading_runtime
 from rondo.testing.speed.streaming import SIZES, StepRow, measure_step
 from rondo.testing.speed.timing import QUICK, SHORT, Effort, Interval
 
 CELLS = ("gru", "lstm", "rnn", "lstm_peephole")
+TRIED = ("gru", "lstm_peephole")
+"""Of ``--quick``: one that torch has, and one beside the loop."""
+SMALLEST = (8,)
+"""Units of its steps."""
 Mode = Literal["both", "train", "forward"]
 CELL = Option("cells", str, f"Cells by name, or your own as FILE.py:NAME; default: {', '.join(CELLS)}.",
               metavar="CELL", many=True)  # fmt: skip
@@ -31,7 +36,8 @@ MEASURED = (
     Option("mode", Mode, "train: forward and backward; forward: without gradients.", default="both"),
     Option("backend", str, "Backend of Rondo's, as for a layer.", default="auto", metavar="NAME"),
     Option("rounds", int, "Samples of each contender, at most.", default=SHORT.rounds),
-    Option("quick", bool, "Few and short samples: for trying out, not for figures.", pair=False),
+    Option("quick", bool, "Two cells, tiny shapes, one short sample: to see that it runs, not for figures.",
+           pair=False),
 )  # fmt: skip
 EXAMPLES = (
     "rondo bench",
@@ -59,8 +65,9 @@ def run(arguments: Sequence[str]) -> int:
         ],
     )
     use_threads(given.get("threads"))
-    cells = [get_cell(name) for name in given.get("cells") or CELLS]
-    shapes = _shapes(given.get("shapes"))
+    quick = bool(given.get("quick"))
+    cells = [get_cell(name) for name in given.get("cells") or (TRIED if quick else CELLS)]
+    shapes = _shapes(given.get("shapes"), TINY if quick else SHAPES)
     effort = _effort(given)
     quiet_torch()
     rows, steps = [], []
@@ -68,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
         for case in _cases(cells, shapes, given.get("mode", "both")):
             now(f"{case.cell.name} {case.shape}, {_mode(case)}")
             rows.append(measure(case, effort, backend=given.get("backend", "auto")))
-        for hidden in () if given.get("cells") else SIZES:
+        for hidden in () if given.get("cells") else SMALLEST if quick else SIZES:
             now(f"a step of gru, {hidden} units")
             steps.append(measure_step(hidden, effort, backend=given.get("backend", "auto")))
     notes = _notes(rows)
@@ -108,8 +115,8 @@ def step_table(steps: Sequence[StepRow]) -> str:
     return table(lines, right=[1, 2, 4, 5])
 
 
-def _shapes(text: str | None) -> list[Shape]:
-    return list(SHAPES) if text is None else [shape_of(word) for word in text.split(",")]
+def _shapes(text: str | None, otherwise: Sequence[Shape]) -> list[Shape]:
+    return list(otherwise) if text is None else [shape_of(word) for word in text.split(",")]
 
 
 def _effort(given: Mapping[str, Any]) -> Effort:
@@ -142,8 +149,8 @@ def _ratio(ratio: Interval) -> str:
 def _notes(rows: Sequence[Row]) -> list[str]:
     disturbed = max((row.others for row in rows if row.others is not None), default=None)
     notes = [note for note in (disturbance(disturbed),) if note]
-    if instruction_set() is None:
-        notes.append("the native module is not there: torch runs the cells, and the machine's peak is not known")
+    if (missing := why_not()) is not None:
+        notes.append(f"torch runs the cells, and the machine's peak is not known: {missing}")
     return notes
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from rondo.backends import BACKENDS
+from rondo.backends.cpu.native import forced, why_not
 from rondo.cells import registry
 from rondo.cli.arguments import OUTPUT, THREADS, Group, Option, parse
 from rondo.cli.machine import devices, use_threads
@@ -23,7 +24,7 @@ EXAMPLES = ("rondo doctor", "rondo doctor --quick --json")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Look, compute, compare; the exit code is 1 if a number is wrong."""
+    """Look, compute, compare; the exit code is 1 if a number is wrong, or ``RONDO_ISA`` asks for what is not there."""
     given = parse(
         arguments,
         command="rondo doctor",
@@ -31,7 +32,8 @@ def run(arguments: Sequence[str]) -> int:
             "Show versions, devices, instruction set and threads, which backend runs each cell, and check the "
             "numbers: the reference against the definition in NumPy (float64), and every other backend against "
             "the reference (float32), values and gradients. Then some seconds of GRU and LSTM against the "
-            "machine's own peak. Exit code 1 if a number is wrong."
+            "machine's own peak. Exit code 1 if a number is wrong, or if RONDO_ISA asks for an engine that "
+            "cannot run."
         ),
         examples=EXAMPLES,
         groups=[Group("checks", "", (QUICK,)), Group("machine", "", (THREADS,)), Group("output", "", OUTPUT)],
@@ -43,6 +45,8 @@ def run(arguments: Sequence[str]) -> int:
         with Watch() as watch:
             speeds = None if given.get("quick") else speed_check()
     bad = [check for check in checks if not check.good]
+    missing = why_not()
+    healthy = not bad and not (forced() and missing)
     if given.get("json"):
         print_json(
             {
@@ -52,9 +56,10 @@ def run(arguments: Sequence[str]) -> int:
                 "threads": torch.get_num_threads(),
                 "instruction_set": instruction_set(),
                 "threading": threading_runtime(),
+                "missing": missing,
                 "devices": [device_name(device) for device in devices()],
                 "checks": [check.to_dict() for check in checks],
-                "healthy": not bad,
+                "healthy": healthy,
                 "speed": None if speeds is None else [speed.to_dict() for speed in speeds],
                 "other_work": watch.others,
             }
@@ -63,9 +68,11 @@ def run(arguments: Sequence[str]) -> int:
         print_text(_machine())
         print_text("\n" + _cells(checks))
         print_text("\n" + _verdict(checks, bad))
+        if forced() and missing:
+            print_text(f"The engine that was asked for does not run: {missing}.")
         if not given.get("quick"):
             print_text("\n" + _speed(speeds, watch.others))
-    return 1 if bad else 0
+    return 0 if healthy else 1
 
 
 def _machine() -> str:
@@ -81,10 +88,9 @@ def _machine() -> str:
 
 
 def _engine() -> str:
-    found = instruction_set()
-    if found is None:
-        return "no native module: torch runs the cells"
-    return f"{found}, threads of {threading_runtime()}"
+    if (missing := why_not()) is not None:
+        return f"none, torch runs the cells: {missing}"
+    return f"{instruction_set()}, threads of {threading_runtime()}"
 
 
 def _cells(checks: Sequence[Check]) -> str:

@@ -35,15 +35,23 @@ def checked_reset(
     """``reset`` as bool (B, T) on ``device``; from a tensor or lists."""
     if reset is None:
         return None
-    given = as_tensor("reset", reset)
+    given = as_marks("reset", reset)
     if given.shape != (B, T) and not (B == 0 and given.numel() == 0):
         raise UsageError(f"reset has shape {tuple(given.shape)}; expected ({B}, {T}), one mark a step")
-    return given.detach().to(device, torch.bool).reshape(B, T)
+    return given.to(device).reshape(B, T)
 
 
 def valid_steps(lengths: Tensor, T: int, device: torch.device) -> Tensor:
     """Bool (B, T): True where a sequence has a step, False in its padding."""
     return torch.arange(T, device=device) < lengths.to(device)[:, None]
+
+
+def as_marks(name: str, given: object) -> Tensor:
+    """A bool tensor; from one, or from zeros and ones in a tensor or in lists."""
+    marks = as_tensor(name, given).detach()
+    if marks.dtype != torch.bool and not torch.compiler.is_compiling() and not ((marks == 0) | (marks == 1)).all():
+        raise UsageError(f"{name} is made of marks, True and False or 1 and 0; not {given!r:.80}")
+    return marks.to(torch.bool)
 
 
 def as_tensor(name: str, given: object) -> Tensor:

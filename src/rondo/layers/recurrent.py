@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from rondo.backends import BACKENDS, Choice, Request, StepBackend, Steps, choose, choose_inspecting
 from rondo.backends.base import Weights
+from rondo.backends.choose import checked_backend
 from rondo.backends.segments import RecomputeSteps, checked_steps
 from rondo.cells import Cell, State, get_cell
 from rondo.errors import UsageError, nearest
@@ -103,6 +104,8 @@ class Recurrent(nn.Module):
         self.hidden_size = _positive("hidden_size", hidden_size)
         self.layers = _positive("layers", layers)
         self.projection_size = _projection(self.cell, projection_size)
+        if not isinstance(bidirectional, bool):
+            raise UsageError(f"bidirectional is True or False, not {bidirectional!r:.80}")
         self.bidirectional = bidirectional
         self.bias = bias
         self._parts = self.cell.state_parts
@@ -115,7 +118,7 @@ class Recurrent(nn.Module):
         self.locked_dropout = locked_dropout
         self.learned_state = learned_state
         self.recompute_steps = checked_steps(recompute_steps)
-        self.backend = backend
+        self.backend = checked_backend(backend)
         self._stored = [p for p in self.cell.parameters if bias or p.kind != "bias"]
         if not self._stored:
             raise UsageError(f"cell '{self.cell.name}' has no stored array: a layer of it has nothing to learn")
@@ -208,6 +211,8 @@ class Recurrent(nn.Module):
         """Whether steps may be forgotten once they are run: nothing is drawn for all of them, and nothing derived."""
         if self.training or self.bidirectional or torch.compiler.is_compiling():
             return False
+        if torch._C._get_tracing_state():  # how many pieces there are would be that of this x
+            return False
         given = (part for of_layer in states for state in of_layer for part in state.parts().values())
         return not (torch.is_grad_enabled() and any(one.requires_grad for one in (x, *self.parameters(), *given)))
 
@@ -229,7 +234,7 @@ class Recurrent(nn.Module):
         """
         checked, resets = self._checked(x, lengths, reset)
         known = visible(self.cell.traced(bias=self.bias))
-        asked = [values] if isinstance(values, str) else list(known) if values is None else list(values)
+        asked = _names(known if values is None else values)
         for name in asked:
             if name not in known:
                 raise UsageError(f"cell '{self.cell.name}' names no value '{name}'{nearest(name, known)}")
@@ -273,6 +278,7 @@ class Recurrent(nn.Module):
         return Stepper(self, batch_size, self._prepare, self._step_evaluated, readout=readout, tables=tables)
 
     def _prepare(self, batch_size: int, readout: nn.Linear | None, tables: Sequence[Tensor]) -> Steps | None:
+        self._check_shapes()
         backend = self._choose(lengths=False, reset=False, training=False).backend
         if not isinstance(backend, StepBackend):
             return None
@@ -285,6 +291,17 @@ class Recurrent(nn.Module):
             readout=None if readout is None else (readout.weight, readout.bias),
             tables=tables,
         )
+
+    def _check_shapes(self) -> None:
+        """Whether each array is still of the shape it was made in: another may have been put in its place."""
+        for layer, direction in self._places():
+            expected = {p.name: p.shape(self._sizes(layer)) for p in self._stored}
+            if self.learned_state:
+                expected |= {f"initial_{part}": (width,) for part, width in self._widths.items()}
+            for name, shape in expected.items():
+                found = tuple(self._parameter(name, layer, direction).shape)
+                if found != shape:
+                    raise UsageError(f"{name}{suffix(layer, direction)} has shape {found}; this layer needs {shape}")
 
     def _step_evaluated(self, x: Tensor, state: StackState) -> tuple[Tensor, StackState]:
         with self._evaluation():
@@ -426,6 +443,13 @@ def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UsageError(f"{name} is a whole number of at least 1, not {value!r}")
     return value
+
+
+def _names(values: Any) -> list[str]:
+    names = [values] if isinstance(values, str) else list(values) if isinstance(values, Iterable) else [values]
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"values are names of what the cell computes, such as 'h'; not {values!r:.80}")
+    return names
 
 
 def _projection(cell: Cell, size: int | None) -> int | None:

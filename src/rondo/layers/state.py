@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rondo.cells import State
 from rondo.errors import UsageError, nearest
-from rondo.layers.masks import as_tensor
+from rondo.layers.masks import as_marks
 
 
 def suffix(layer: int, direction: int) -> str:
@@ -119,14 +119,14 @@ class StackState:
 
         For a layer with a learned initial state pass ``layer.initial_state(batch_size)``.
         """
-        marks = as_tensor("mask", mask)
+        marks = as_marks("mask", mask)
         if marks.shape != (self.batch_size,):
             raise UsageError(f"mask has shape {tuple(marks.shape)}; expected ({self.batch_size},), one for a sequence")
         fresh = self.map(torch.zeros_like) if initial is None else initial
         for name, value in self._parts.items():
             if name not in fresh.parts() or fresh[name].shape != value.shape:
                 raise UsageError(f"initial has no part '{name}' of shape {tuple(value.shape)}: {fresh!r}")
-        column = marks.to(next(iter(self._parts.values())).device, torch.bool)[:, None]
+        column = marks.to(next(iter(self._parts.values())).device)[:, None]
         return StackState({name: torch.where(column, fresh[name], self[name]) for name in self})
 
     def to(self, *args: Any, **kwargs: Any) -> StackState:
@@ -145,4 +145,8 @@ class StackState:
             raise UsageError("there is no state to concatenate")
         if len({tuple((name, value.shape[1:]) for name, value in state.parts().items()) for state in states}) > 1:
             raise UsageError(f"states of different layers cannot be concatenated: {', '.join(map(repr, states))}")
+        for name in states[0]:
+            if len(kinds := {str(state[name].dtype) for state in states}) > 1:
+                found = " and ".join(sorted(kinds))
+                raise UsageError(f"part '{name}' of the states is of {found}: convert them to one with .to()")
         return StackState({name: torch.cat([state[name] for state in states]) for name in states[0]})

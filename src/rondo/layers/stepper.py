@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
 
 from rondo.backends import Steps
 from rondo.errors import UsageError
@@ -57,8 +58,9 @@ class Stepper:
             raise UsageError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
         self.batch_size = batch_size
         self._layer, self._prepare, self._slow = layer, prepare, slow
-        self._readout, self._tables = readout, tables
+        self._readout, self._tables = readout, _pairs(tables)
         self._shape = batch_size, layer.input_size
+        self._slow_state: StackState
         self._build()
         self.reset()
 
@@ -107,14 +109,19 @@ class Stepper:
 
     @torch.no_grad()
     def _build(self) -> None:
-        modules: list[nn.Module] = [self._layer] if self._readout is None else [self._layer, self._readout]
-        parameters = [one for module in modules for one in module.parameters()] + [rows for rows, _ in self._tables]
-        self._like = parameters[0]
-        self._dtype = self._like.dtype
+        of_layer = list(self._layer.parameters())
+        like = of_layer[0]
+        if self._readout is not None:
+            _check_readout(self._readout, self._layer.output_size, like)
+        for number, (rows, _) in enumerate(self._tables):
+            _check_table(number, rows, self._layer.input_size, like)
+        of_readout = [] if self._readout is None else list(self._readout.parameters())
+        parameters = [*of_layer, *of_readout, *(rows for rows, _ in self._tables)]
+        self._like, self._dtype = like, like.dtype
         self._widths = {name: value.shape[1] for name, value in self._layer.initial_state(1).parts().items()}
         self._rows = [(rows if factor == 1.0 else rows * factor).detach().contiguous() for rows, factor in self._tables]
         self._watched = [(one, one._version) for one in parameters if not one.is_inference()]
-        alike = all(one.dtype == self._dtype and one.device == self._like.device for one in parameters)
+        alike = all(one.dtype == self._dtype and one.device == self._like.device for one in of_layer)
         self._steps = self._prepare(self.batch_size, self._readout, self._rows) if alike else None
         self._slow_state = self._layer.initial_state(self.batch_size)
         self._step: Callable[[Tensor], Tensor | None] = _not_plain
@@ -122,8 +129,9 @@ class Stepper:
         if self._steps is not None:
             watched = [one for one, _ in self._watched]
             self._step = self._steps.tensor_step(watched)
-            numbers = (len(self._tables), self.batch_size) if len(self._tables) > 1 else (self.batch_size,)
-            self._step_rows = self._steps.tensor_step(watched, rows=numbers)
+            if self._tables:
+                numbers = (len(self._tables), self.batch_size) if len(self._tables) > 1 else (self.batch_size,)
+                self._step_rows = self._steps.tensor_step(watched, rows=numbers)
 
     def _careful_step(self, x: Tensor) -> Tensor:
         self._notice_changes()
@@ -139,6 +147,10 @@ class Stepper:
     def _careful_rows(self, numbers: Tensor) -> Tensor:
         self._notice_changes()
         shape = len(self._tables), self.batch_size
+        if not self._tables:
+            raise UsageError("this stepper has no tables: stepper(tables=[(rows, factor)]) gives it some")
+        if not isinstance(numbers, Tensor):
+            raise UsageError(f"numbers are a tensor of int64 {shape}, not {type(numbers).__name__}")
         if numbers.dtype != torch.int64 or numbers.numel() != shape[0] * shape[1]:
             raise UsageError(f"numbers are {numbers.dtype} {tuple(numbers.shape)}; this stepper expects int64 {shape}")
         if self._steps is None:
@@ -156,3 +168,45 @@ class Stepper:
     def _slow_step(self, x: Tensor) -> Tensor:
         output, self._slow_state = self._slow(x, self._slow_state)
         return output if self._readout is None else self._readout(output)
+
+
+def _pairs(tables: Any) -> tuple[Table, ...]:
+    """``tables`` if they are pairs of rows and a factor; what the rows are is looked at where weights are taken."""
+    pairs: tuple[Any, ...]
+    try:
+        pairs = tuple(tuple(pair) for pair in tables)
+    except TypeError:
+        pairs = ((),)
+    for pair in pairs:
+        factor = pair[1] if len(pair) == 2 and isinstance(pair[0], Tensor) else None
+        if not isinstance(factor, int | float) or isinstance(factor, bool):
+            raise UsageError(f"tables are pairs of a tensor and a factor, [(rows, 1.0)]; not {tables!r:.80}")
+    return pairs
+
+
+def _check_readout(readout: Any, width: int, like: Tensor) -> None:
+    """Nothing past this looks at shapes: the engine would read beyond a matrix that is too narrow."""
+    if not isinstance(readout, nn.Linear) or type(readout).forward is not nn.Linear.forward:
+        raise UsageError(f"readout is a torch.nn.Linear, not {type(readout).__name__}")
+    if is_lazy(readout.weight):
+        raise UsageError(f"readout has no weights yet: call it once, or make it nn.Linear({width}, ...)")
+    weight, bias = readout.weight, readout.bias
+    if weight.dim() != 2 or weight.shape[1] != width:
+        raise UsageError(f"readout has weights of shape {tuple(weight.shape)}; the layer needs (outputs, {width})")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise UsageError(f"readout has a bias of shape {tuple(bias.shape)}; its weights need ({len(weight)},)")
+    for one in (weight,) if bias is None else (weight, bias):
+        _check_kind("readout", one, like)
+
+
+def _check_table(number: int, rows: Tensor, width: int, like: Tensor) -> None:
+    if rows.dim() != 2 or rows.shape[1] != width:
+        raise UsageError(f"table {number} has shape {tuple(rows.shape)}; the layer needs (rows, {width})")
+    _check_kind(f"table {number}", rows, like)
+
+
+def _check_kind(what: str, given: Tensor, like: Tensor) -> None:
+    if given.device != like.device:
+        raise UsageError(f"{what} is on {given.device}, the layer on {like.device}")
+    if given.dtype != like.dtype:
+        raise UsageError(f"{what} has dtype {given.dtype}, the layer {like.dtype}: convert one of them with .to()")

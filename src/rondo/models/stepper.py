@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from rondo.errors import UsageError
@@ -34,8 +35,12 @@ class TokenStepper:
         """One step for tokens (B,)."""
         if self._places is None:
             return self._steps.step_rows(tokens)
-        if tokens.shape != (self.batch_size,):
-            raise UsageError(f"tokens have shape {tuple(tokens.shape)}; this stepper expects ({self.batch_size},)")
+        shape = (self.batch_size,)
+        if not isinstance(tokens, Tensor):
+            raise UsageError(f"tokens are a tensor of int64 {shape}, not {type(tokens).__name__}")
+        if tokens.dtype != torch.int64 or tokens.shape != shape:
+            given = f"{tokens.dtype} {tuple(tokens.shape)}"
+            raise UsageError(f"tokens are {given}; this stepper expects int64 {shape}")
         return self._steps.step_rows(self._places.rows(tokens.tolist()))
 
     @property

@@ -178,7 +178,7 @@ def _unroll(
         cell, weights, x, state,
         lengths=lengths, reset=reset, initial=initial, masks=masks, zoneout=zoneout,
     )  # fmt: skip
-    training = torch.is_grad_enabled() and _needs_gradient(inputs)
+    training = (torch.is_grad_enabled() or _traced(inputs)) and _needs_gradient(inputs)
     recompute = recompute_number(recompute_steps)
     if eager.takes(inputs):
         spec = _spec(cell, inputs, rates, dropout=bool(masks))
@@ -233,6 +233,11 @@ def _in_order(state: State | None, parts: Sequence[str], dtype: torch.dtype) -> 
         return []
     by_name = state.parts()
     return [by_name[part] if by_name[part].dtype == dtype else by_name[part].to(dtype) for part in parts]
+
+
+def _traced(inputs: Inputs) -> bool:
+    """Whether torch.jit traces; it checks a program without gradients, which must then be the same program."""
+    return torch._C._get_tracing_state() is not None and inputs.x.dtype != torch.bfloat16
 
 
 def _needs_gradient(inputs: Inputs) -> bool:

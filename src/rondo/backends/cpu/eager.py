@@ -31,7 +31,7 @@ _BEGUN_BEFORE = (
 
 def takes(inputs: Inputs) -> bool:
     """Whether no tracer wants to see what happens."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
         return False
     if inputs.x.dtype == torch.bfloat16 and torch._C._are_functorch_transforms_active():
         return False
@@ -85,7 +85,7 @@ def room_for_both(x: Tensor, weights: Sequence[Tensor], shape: tuple[int, int, i
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
         return None
-    if torch._C._are_functorch_transforms_active() or forward_mode():
+    if torch._C._are_functorch_transforms_active() or forward_mode() or torch._C._get_tracing_state():
         return None
     if not _PLAIN.issuperset(map(type, (x, *weights))) or weights[0].dtype == torch.bfloat16:
         return None

@@ -84,7 +84,7 @@ class Effort:
 
 FULL = Effort()
 SHORT = Effort(rounds=7, least_rounds=3, row_seconds=2.0)
-QUICK = Effort(rounds=3, least_rounds=2, row_seconds=0.2, sample_seconds=0.005, warm_seconds=0.0)
+QUICK = Effort(rounds=1, least_rounds=1, row_seconds=0.2, sample_seconds=0.005, warm_seconds=0.0)
 
 
 @dataclass(frozen=True)
