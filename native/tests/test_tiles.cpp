@@ -31,6 +31,7 @@ W evaluate(Code code, W a, W b, W c, W d) {
         case Code::mul_tanh: return a * std::tanh(b);
         case Code::sigmoid_gradient: return a * b * (1 - b);
         case Code::tanh_gradient: return a * (1 - b * b);
+        case Code::mul_complement: return a * (1 - b);
         case Code::share: {
             const W difference = exact(Code::softplus, -b) - exact(Code::softplus, -a);
             return exact(Code::sigmoid, difference);
