@@ -30,7 +30,7 @@ constexpr int DOT_ROWS = 4;     // rows of one call of `dots` at most
 enum class Code : std::int32_t {
     copy, add, sub, mul, div, neg, maximum, minimum, sigmoid, tanh, relu, exp, log, softplus, silu, sqrt,
     fma, fms, fnma, mul_sigmoid, mul_tanh, sigmoid_gradient, tanh_gradient, select_lt, select_le,
-    share, reduce, sum_rows, count
+    share, mul_complement, reduce, sum_rows, count
 };
 
 struct Instruction {

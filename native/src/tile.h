@@ -29,7 +29,8 @@ struct Op;
 // Ops whose cost is that of their loads: a source that stays the same along a row of vectors is loaded once.
 template <Code code>
 constexpr bool cheap = code == Code::add || code == Code::sub || code == Code::mul || code == Code::maximum ||
-                       code == Code::minimum || code == Code::fma || code == Code::fms || code == Code::fnma;
+                       code == Code::minimum || code == Code::fma || code == Code::fms || code == Code::fnma ||
+                       code == Code::mul_complement;
 
 #define RONDO_OP(NAME, ARITY, EXPRESSION)                                                             \
     template <>                                                                                       \
@@ -66,6 +67,7 @@ RONDO_OP(mul_tanh, 2, a * tanh<T>(b))
 RONDO_OP(sigmoid_gradient, 2, a * b * (splat<T>(1) - b))
 RONDO_OP(tanh_gradient, 2, a * fma(-b, b, splat<T>(1)))
 RONDO_OP(share, 2, share_of<T>(a, b))
+RONDO_OP(mul_complement, 2, a * (splat<T>(1) - b))
 RONDO_OP(select_lt, 4, a < b ? c : d)
 RONDO_OP(select_le, 4, a <= b ? c : d)
 

@@ -135,6 +135,7 @@ void bench_tiles(const Kernels<float>& k) {
                          {"sigmoid_gradient", Code::sigmoid_gradient, {}},
                          {"tanh_gradient", Code::tanh_gradient, {}},
                          {"share", Code::share, {}},
+                         {"mul_complement", Code::mul_complement, {}},
                          {"select_lt", Code::select_lt, {}},
                          {"reduce", Code::reduce, {Code::reduce, 7, 0, 0, 0, 0}},
                          {"sum_rows", Code::sum_rows, {Code::sum_rows, 0, 0, 0, 0, 0}}};

@@ -130,7 +130,7 @@ inline const char* name_of(Code code) {
                                   "minimum", "sigmoid", "tanh",    "relu", "exp",         "log",      "softplus",
                                   "silu", "sqrt",    "fma",     "fms",  "fnma",        "mul_sigmoid", "mul_tanh",
                                   "sigmoid_gradient", "tanh_gradient", "select_lt", "select_le", "share",
-                                  "reduce", "sum_rows"};
+                                  "mul_complement", "reduce", "sum_rows"};
     return names[static_cast<int>(code)];
 }
 

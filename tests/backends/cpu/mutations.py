@@ -17,13 +17,14 @@ CONFUSED = {
     Code.MUL_SIGMOID: Code.MUL_TANH, Code.MUL_TANH: Code.MUL_SIGMOID, Code.SIGMOID_GRADIENT: Code.TANH_GRADIENT,
     Code.TANH_GRADIENT: Code.SIGMOID_GRADIENT, Code.MAXIMUM: Code.MINIMUM, Code.COPY: Code.NEG, Code.SHARE: Code.MUL,
     Code.MINIMUM: Code.MAXIMUM, Code.LOG: Code.EXP, Code.SOFTPLUS: Code.RELU, Code.SILU: Code.RELU,
+    Code.MUL_COMPLEMENT: Code.MUL,
 }  # fmt: skip
 """Another function for an instruction."""
 
 EXCHANGED = {
     Code.SUB: (0, 1), Code.DIV: (0, 1), Code.FMA: (1, 2), Code.FMS: (1, 2), Code.FNMA: (1, 2),
     Code.MUL_SIGMOID: (0, 1), Code.MUL_TANH: (0, 1), Code.SIGMOID_GRADIENT: (0, 1), Code.TANH_GRADIENT: (0, 1),
-    Code.SELECT_LT: (0, 1), Code.SELECT_LE: (2, 3), Code.SHARE: (0, 1),
+    Code.SELECT_LT: (0, 1), Code.SELECT_LE: (2, 3), Code.SHARE: (0, 1), Code.MUL_COMPLEMENT: (0, 1),
 }  # fmt: skip
 """Two arguments of an instruction that are not alike."""
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from rondo.backends import BACKENDS, Backend
 from rondo.backends.cpu.native import why_not
-from rondo.cells import registry
+from rondo.backends.cpu.scan import scan
+from rondo.cells import State, registry
 from rondo.layers import Recurrent
 from rondo.testing.conformance import Case, gradients, make_case
 from rondo.testing.tolerances import assert_close
@@ -77,7 +78,10 @@ def test_what_is_no_number_stays_in_its_sequence_and_goes_on_in_time(name: str, 
         assert torch.equal(found[result][others], before[result][others]), result
     assert torch.equal(found["sequence"][1, : T // 2], before["sequence"][1, : T // 2])
     if name != "min_lstm" or math.isnan(value):  # whose gates are inf - inf by its equation, and a share in the engine
-        agree(found, expected, value, exactly=name != "min_gru")
+        agree(found, expected, value, exactly=True)
+    else:
+        theirs = expected["sequence"]
+        assert torch.equal(found["sequence"][theirs.isinf()], theirs[theirs.isinf()])
     here = found["sequence"][1, T // 2]
     assert here.isnan().all() if math.isnan(value) else not torch.equal(here, before["sequence"][1, T // 2])
     assert not found["gradient of x"][1].isfinite().all() or math.isinf(value)
@@ -130,6 +134,25 @@ def test_a_stepper_keeps_what_is_no_number_where_it_is(name: str, value: float) 
     assert_close(found, slow(spoilt).sequence, torch.float64)
     stepper.reset([False, True, False])
     assert stepper(clean[:, 0].contiguous()).isfinite().all()
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e12, 1e30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", ["min_gru", "min_lstm"])
+def test_gates_far_out(name: str, dtype: torch.dtype, size: float) -> None:
+    """Open and closed gates, two closed ones among them, whose pre-activations are of any size."""
+    cell, H, generator = registry[name], 20, torch.Generator().manual_seed(0)
+    blocks = ["f", "i", "h"] if name == "min_lstm" else ["z", "h"]
+    sums = size * torch.randn(3, 9, len(blocks) * H, generator=generator, dtype=dtype)
+    sums[..., -H:] /= size  # what is written, so that its gradient is no larger than others
+    sums.requires_grad_()
+    state, weights = State(h=torch.zeros(3, H, dtype=dtype)), {"bias_ih": torch.zeros(len(blocks) * H, dtype=dtype)}
+    found, _ = scan(cell, weights, sums, state)
+    expected, _ = REFERENCE.unroll(cell, {"weight_ih": torch.eye(len(blocks) * H, dtype=dtype), **weights}, sums, state)
+    ours, theirs = (torch.autograd.grad(one.square().sum(), sums)[0] for one in (found, expected))
+    assert_close(found, expected, dtype, what="sequence")
+    assert_close(ours, theirs, dtype, what="gradient", gradients=True)
 
 
 SMALL_TO_NORMAL = 1 << 12

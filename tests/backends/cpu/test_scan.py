@@ -201,7 +201,7 @@ def test_nothing_is_kept_but_what_is_there(name: str) -> None:
 def test_one_function_for_two_gates() -> None:
     """min_lstm's gates with their common sum, out of eight functions."""
     (stage,) = scan_for(get_cell("min_lstm")).plans.forward.stages
-    assert [one.code for one in stage.code] == [Code.SHARE, Code.FNMA, Code.FMA]
+    assert [one.code for one in stage.code] == [Code.SHARE, Code.MUL_COMPLEMENT, Code.FMA]
 
 
 def test_what_is_no_scan() -> None:

@@ -11,7 +11,7 @@ _FORMS = {
     Code.NEG: "-{0}", Code.FMA: "{0} * {1} + {2}", Code.FMS: "{0} * {1} - {2}", Code.FNMA: "{2} - {0} * {1}",
     Code.MUL_SIGMOID: "{0} * sigmoid({1})", Code.MUL_TANH: "{0} * tanh({1})",
     Code.SIGMOID_GRADIENT: "{0} * {1} * (1 - {1})", Code.TANH_GRADIENT: "{0} * (1 - {1} * {1})",
-    Code.SHARE: "sigmoid({0}) / (sigmoid({0}) + sigmoid({1}))",
+    Code.SHARE: "sigmoid({0}) / (sigmoid({0}) + sigmoid({1}))", Code.MUL_COMPLEMENT: "{0} * (1 - {1})",
     Code.SELECT_LT: "{2} if {0} < {1} else {3}", Code.SELECT_LE: "{2} if {0} <= {1} else {3}",
 }  # fmt: skip
 

@@ -96,7 +96,7 @@ class _Fusing:
                 return gradient[0], (other, gradient[1])
         for factor, other in ((a, b), (b, a)):
             if self._is_complement(factor, value) and other != self.values[factor].args[1]:
-                return Code.FNMA, (other, self.values[factor].args[1], other)
+                return Code.MUL_COMPLEMENT, (other, self.values[factor].args[1])
         for factor, other in ((b, a), (a, b)):
             for function, joined in _WITH_FUNCTION.items():
                 if self._is_inner(factor, value, function):
@@ -144,13 +144,20 @@ class _Fusing:
         return None
 
     def _is_complement(self, index: int, value: Value) -> bool:
-        """Whether an argument is ``1 - z`` and all who use it multiply by it: ``a * (1 - z)`` is ``a - a * z``."""
+        """Whether an argument is ``1 - z`` and all who use it multiply by it."""
         rest = self.values[index]
         if rest.code != Code.SUB or not self._is_one(rest.args[0]) or rest.level != value.level:
             return False
         multiplying = all(reader != -1 and self.values[reader].kind == "code" for reader in self.readers[index])
         codes = {self.values[reader].code for reader in self.readers[index] if multiplying}
-        return multiplying and codes <= {Code.MUL, Code.FNMA, Code.SIGMOID_GRADIENT, Code.FMA, Code.FMS}
+        return multiplying and codes <= {
+            Code.MUL,
+            Code.MUL_COMPLEMENT,
+            Code.FNMA,
+            Code.SIGMOID_GRADIENT,
+            Code.FMA,
+            Code.FMS,
+        }
 
     def _is_one(self, index: int) -> bool:
         operand = self.values[index].operand

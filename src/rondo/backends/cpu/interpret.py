@@ -43,6 +43,7 @@ EVALUATE: dict[Code, Any] = {
     Code.SIGMOID_GRADIENT: lambda a, b: a * b * (1.0 - b),
     Code.TANH_GRADIENT: lambda a, b: a * (1.0 - b * b),
     Code.SHARE: lambda a, b: _sigmoid(np.logaddexp(0.0, -b) - np.logaddexp(0.0, -a)),
+    Code.MUL_COMPLEMENT: lambda a, b: a * (1.0 - b),
     Code.SELECT_LT: lambda a, b, c, d: np.where(a < b, c, d),
     Code.SELECT_LE: lambda a, b, c, d: np.where(a <= b, c, d),
 }  # fmt: skip

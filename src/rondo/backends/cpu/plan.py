@@ -75,9 +75,11 @@ class Code(IntEnum):
     """c where a <= b, else d"""
     SHARE = 25
     """sigmoid(a) / (sigmoid(a) + sigmoid(b)), written sigmoid(softplus(-b) - softplus(-a)): also of closed gates"""
-    REDUCE = 26
+    MUL_COMPLEMENT = 26
+    """a * (1 - b), which an infinite a leaves infinite as a - a * b would not"""
+    REDUCE = 27
     """dst (width one) accumulates the sum of a over its units; complete when the stage ends"""
-    SUM_ROWS = 27
+    SUM_ROWS = 28
     """dst (a gradient of a vector, `Plan.gradients`) accumulates the sum of a over the rows of the batch"""
 
 

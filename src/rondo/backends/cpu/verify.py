@@ -11,7 +11,8 @@ from rondo.ir.graph import WIDTHS, Parameter
 ARITY = {
     **dict.fromkeys((Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.MAXIMUM, Code.MINIMUM), 2),
     **dict.fromkeys((Code.FMA, Code.FMS, Code.FNMA), 3),
-    **dict.fromkeys((Code.MUL_SIGMOID, Code.MUL_TANH, Code.SIGMOID_GRADIENT, Code.TANH_GRADIENT, Code.SHARE), 2),
+    **dict.fromkeys((Code.MUL_SIGMOID, Code.MUL_TANH, Code.SIGMOID_GRADIENT, Code.TANH_GRADIENT), 2),
+    **dict.fromkeys((Code.SHARE, Code.MUL_COMPLEMENT), 2),
     **dict.fromkeys((Code.SELECT_LT, Code.SELECT_LE), 4),
 }
 """The number of arguments of each instruction; those that are not named have one."""
