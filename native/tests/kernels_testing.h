@@ -95,7 +95,6 @@ W exact(Code code, W x) {
         case Code::exp: return std::exp(x);
         case Code::log: return std::log(x);
         case Code::softplus: return (x > 0 ? x : (x == x ? W(0) : x)) + std::log1p(e);
-        // e may be subnormal where the result is not, and where W has no more exponents than double.
         case Code::silu:
             // Where W has no more exponents than double, e is subnormal there, and the result is not.
             if (x < -600) return x * std::exp(x / 2) * std::exp(x / 2);
